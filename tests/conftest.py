@@ -1,0 +1,22 @@
+"""Fixtures that all rooms share."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture
+def shared() -> Path:
+    """The folder of real records beside the checkout; the test is skipped where there is none."""
+    if not (SHARED / "realdata").is_dir():
+        pytest.skip("no folder of real records beside this checkout")
+    return SHARED
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Every test starts from the same random state."""
+    torch.manual_seed(0)
