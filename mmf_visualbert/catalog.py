@@ -4,6 +4,7 @@ Kinds and what is registered under them:
 
 - `processor`: a class that takes plain keywords and is called by a dataset.
 - `dataset`: a function `(config: Mapping, split: str, processors: Mapping) -> dataset`.
+- `region_encoder`: a module class, `forward(batch) -> NamedTuple` with `features` (B, R, D), for regions made from images.
 - `head`: a module class, `forward(encoded, batch) -> NamedTuple`.
 - `loss`: a module class, `forward(sample_list, model_output) -> Tensor`.
 - `metric`: a class with `required_params` and `calculate(sample_list, model_output) -> Tensor`.
@@ -15,7 +16,7 @@ from typing import Any, TypeVar
 
 from mmf_visualbert.errors import InputError
 
-KINDS = ("processor", "dataset", "head", "loss", "metric", "optimizer", "scheduler")
+KINDS = ("processor", "dataset", "region_encoder", "head", "loss", "metric", "optimizer", "scheduler")
 PREFIX = "visualbert_"
 
 Part = TypeVar("Part", bound=Callable[..., Any])
