@@ -1,0 +1,296 @@
+"""Text into word pieces, and word pieces into the fixed-shape tensors of one sample (§3.1, §4).
+
+The pieces are BERT's (WordPiece after BERT's normalisation), made by `tokenizers` directly. A text can never smuggle in
+a special token: "[MASK]" written in a question is read as the brackets and letters it consists of.
+"""
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tokenizers
+import torch
+from tokenizers import normalizers, pre_tokenizers
+from tokenizers.models import WordPiece
+from torch import Tensor
+
+from mmf_visualbert.catalog import register
+from mmf_visualbert.errors import InputError
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+# Unicode's canonical decomposition, part of BERT's normalisation, makes at most this many characters of one.
+LONGEST_DECOMPOSITION = 4
+
+
+class Pieces(NamedTuple):
+    """Word pieces of a list of words.
+
+    Attributes:
+        ids: all pieces in order.
+        starts, ends: word i owns `ids[starts[i]:ends[i]]`, which is empty where the word consists of nothing that BERT
+            reads (control characters).
+    """
+
+    ids: list[int]
+    starts: list[int]
+    ends: list[int]
+
+
+class WordPieceTokenizer:
+    """BERT's tokenizer over one vocabulary.
+
+    Args:
+        vocabulary: piece -> id.
+        lowercase: lower-case and strip accents first, as the uncased vocabularies need.
+        name: what errors call it.
+
+    Attributes:
+        vocab_size: largest id + 1.
+        pad_id, unk_id, cls_id, sep_id, mask_id: the ids of BERT's special tokens; `special_ids` has all of them.
+        unused_ids: ids of the places that BERT's vocabulary keeps free ("[unused0]", ...).
+
+    Raises:
+        InputError: where a special token is missing.
+    """
+
+    def __init__(self, vocabulary: Mapping[str, int], lowercase: bool = True, name: str = "the vocabulary") -> None:
+        missing = [token for token in SPECIAL_TOKENS if token not in vocabulary]
+        if missing:
+            raise InputError(
+                f"{name} has no {', '.join(missing)}, so it is not a BERT vocabulary; give a BERT's vocab.txt or folder"
+            )
+        self.name = name
+        self.lowercase = lowercase
+        self.vocab_size = max(vocabulary.values()) + 1
+        self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (vocabulary[t] for t in SPECIAL_TOKENS)
+        self.special_ids = tuple(vocabulary[token] for token in SPECIAL_TOKENS)
+        self.unused_ids = tuple(index for token, index in vocabulary.items() if token.startswith("[unused"))
+        self.tokenizer = tokenizers.Tokenizer(
+            WordPiece(dict(vocabulary), unk_token="[UNK]", max_input_chars_per_word=100)
+        )
+        self.tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+        self.tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+
+    def pieces(self, text: str) -> list[int]:
+        """The ids of `text`, without special tokens."""
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+    def word_pieces(self, words: Sequence[str]) -> Pieces:
+        """The ids of `words`, and which word owns which of them."""
+        encoding = self.tokenizer.encode(list(words), is_pretokenized=True, add_special_tokens=False)
+        owners = np.asarray(encoding.word_ids, dtype=np.int64)
+        starts = np.searchsorted(owners, np.arange(len(words)), side="left").tolist()
+        ends = np.searchsorted(owners, np.arange(len(words)), side="right").tolist()
+        return Pieces(encoding.ids, starts, ends)
+
+    def longer_than(self, texts: Sequence[str], limit: int) -> list[int]:
+        """Indices of the texts that have more than `limit` pieces.
+
+        A piece has at least one character, so only long texts are tokenized: fast over a whole split.
+        """
+        longest = [len(text) * (1 if text.isascii() else LONGEST_DECOMPOSITION) for text in texts]
+        return [i for i, text in enumerate(texts) if longest[i] > limit and len(self.pieces(text)) > limit]
+
+    def token(self, index: int) -> str:
+        """The piece with this id, for people to read."""
+        return self.tokenizer.id_to_token(index) or f"[{index}]"
+
+
+@functools.lru_cache(maxsize=8)
+def load_tokenizer(name_or_path: str, lowercase: bool = True) -> WordPieceTokenizer:
+    """The tokenizer of a vocab.txt, of a folder with one (or a tokenizer.json), or of a name on the Hugging Face hub.
+
+    Raises:
+        InputError: where it is none of them, the hub cannot be reached, or the folder says that its vocabulary wants
+            another `lowercase`.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return WordPieceTokenizer(_read_vocabulary(path), lowercase, str(path))
+    if path.is_dir():
+        return _from_folder(path, lowercase)
+    if path.is_absolute() or path.suffix == ".txt" or str(name_or_path).startswith("."):
+        raise InputError(
+            f"there is no vocabulary at {path}; give the path of a BERT's vocab.txt or folder as the tokenizer"
+        )
+    return _from_hub(str(name_or_path), lowercase)
+
+
+def _read_vocabulary(path: Path) -> dict[str, int]:
+    """A vocab.txt (one piece a line) or tokenizer.json."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".json":
+            return dict(json.loads(text)["model"]["vocab"])
+    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as a vocabulary ({error}); give a BERT's vocab.txt") from error
+    return {line.rstrip("\r"): index for index, line in enumerate(text.removesuffix("\n").split("\n"))}
+
+
+def _from_folder(folder: Path, lowercase: bool) -> WordPieceTokenizer:
+    settings = folder / "tokenizer_config.json"
+    if settings.is_file():
+        _check_lowercase(json.loads(settings.read_text(encoding="utf-8")).get("do_lower_case"), lowercase, folder)
+    for file in (folder / "vocab.txt", folder / "tokenizer.json"):
+        if file.is_file():
+            return WordPieceTokenizer(_read_vocabulary(file), lowercase, str(folder))
+    raise InputError(f"the folder {folder} has neither vocab.txt nor tokenizer.json; put the BERT's vocab.txt into it")
+
+
+def _from_hub(name: str, lowercase: bool) -> WordPieceTokenizer:
+    from transformers import AutoTokenizer  # slow to import, and not needed for local vocabularies
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    except Exception as error:  # the hub client raises of many kinds, by version: all of them mean the same to the user
+        raise InputError(
+            f"the tokenizer '{name}' is neither a local path nor to be had from the Hugging Face hub "
+            f"({type(error).__name__}); check the name and the network, or give the path of a BERT's vocab.txt"
+        ) from error
+    _check_lowercase(getattr(tokenizer, "do_lower_case", None), lowercase, name)
+    return WordPieceTokenizer(tokenizer.get_vocab(), lowercase, name)
+
+
+def _check_lowercase(wanted: bool | None, given: bool, name: object) -> None:
+    if wanted is not None and bool(wanted) != given:
+        raise InputError(
+            f"the vocabulary of {name} was made with lowercase={bool(wanted)}, the configuration says {given}; "
+            f"set the processor's `lowercase: {str(bool(wanted)).lower()}`"
+        )
+
+
+class Assembled(NamedTuple):
+    """One text, or a pair, as the model reads it.
+
+    Attributes:
+        input_ids: (T,) int64.
+        text_mask: (T,) bool, True at the first `length` places.
+        text_segments: (T,) int64, 1 in the second segment.
+        length: places used, special tokens counted.
+        cut: pieces that found no room.
+        offset_a, offset_b: place of the first kept piece of either segment; -1 where there is no second.
+        length_a, length_b: kept pieces of either segment.
+        cut_front_a, cut_front_b: how many of the cut pieces stood before the kept ones.
+    """
+
+    input_ids: Tensor
+    text_mask: Tensor
+    text_segments: Tensor
+    length: int
+    cut: int
+    offset_a: int
+    offset_b: int = -1
+    length_a: int = 0
+    length_b: int = 0
+    cut_front_a: int = 0
+    cut_front_b: int = 0
+
+    def position_of(self, segment: str, piece_index: int) -> int:
+        """Where piece number `piece_index` of segment "a" or "b" now stands; -1 where it was cut."""
+        if segment == "a":
+            offset, length, cut_front = self.offset_a, self.length_a, self.cut_front_a
+        else:
+            offset, length, cut_front = self.offset_b, self.length_b, self.cut_front_b
+        kept_index = piece_index - cut_front
+        return offset + kept_index if 0 <= kept_index < length else -1
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The three tensors under their names in a sample."""
+        return {"input_ids": self.input_ids, "text_mask": self.text_mask, "text_segments": self.text_segments}
+
+
+@register("processor", "visualbert_text")
+class TextAssembler:
+    """Puts special tokens around texts, cuts what has no room and pads to `max_seq_length`.
+
+    A text is a string or a list of pieces. A single text keeps its beginning. Of a pair, the longer one gives up pieces
+    until both fit, from its end unless told otherwise (BERT's own way).
+
+    Args:
+        tokenizer: a tokenizer, or what `load_tokenizer` takes.
+        max_seq_length: T, special tokens counted; 128 in the paper (§4).
+        lowercase: see `load_tokenizer`; not used where a tokenizer is passed.
+    """
+
+    def __init__(self, tokenizer: WordPieceTokenizer | str, max_seq_length: int = 128, lowercase: bool = True) -> None:
+        if max_seq_length < 4:
+            raise InputError(f"max_seq_length is {max_seq_length}; a pair needs at least 4 places, set it to 128")
+        self.tokenizer = load_tokenizer(str(tokenizer), lowercase) if isinstance(tokenizer, str | Path) else tokenizer
+        self.max_seq_length = max_seq_length
+
+    def single(self, a: str | Sequence[int]) -> Assembled:
+        """[CLS] a [SEP]."""
+        return self.question(a, ())
+
+    def question(self, a: str | Sequence[int], suffix: Sequence[int]) -> Assembled:
+        """[CLS] a suffix [SEP] in one segment; `a` is cut where it must be, `suffix` (as "? [MASK]") never.
+
+        Raises:
+            InputError: where the suffix alone does not fit.
+        """
+        pieces = self._pieces(a)
+        room = self.max_seq_length - 2 - len(suffix)
+        if room < 0:
+            raise InputError(
+                f"{len(suffix)} word pieces that have to be kept do not fit into max_seq_length {self.max_seq_length}; "
+                "set max_seq_length higher"
+            )
+        kept = pieces[:room]
+        ids = [self.tokenizer.cls_id, *kept, *suffix, self.tokenizer.sep_id]
+        return self._padded(ids, len(ids), cut=len(pieces) - len(kept), offset_a=1, length_a=len(kept))
+
+    def pair(self, a: str | Sequence[int], b: str | Sequence[int], keep_end: str = "") -> Assembled:
+        """[CLS] a [SEP] b [SEP], segments 0 and 1.
+
+        Args:
+            a, b: the texts.
+            keep_end: "a", "b" or "ab": the segments that lose their beginning instead of their end where they are cut.
+        """
+        pieces_a, pieces_b = self._pieces(a), self._pieces(b)
+        length_a, length_b = pair_lengths(len(pieces_a), len(pieces_b), self.max_seq_length - 3)
+        front_a = len(pieces_a) - length_a if "a" in keep_end else 0
+        front_b = len(pieces_b) - length_b if "b" in keep_end else 0
+        sep = self.tokenizer.sep_id
+        kept_a, kept_b = pieces_a[front_a : front_a + length_a], pieces_b[front_b : front_b + length_b]
+        ids = [self.tokenizer.cls_id, *kept_a, sep, *kept_b, sep]
+        return self._padded(
+            ids,
+            length_a + 2,
+            cut=len(pieces_a) + len(pieces_b) - length_a - length_b,
+            offset_a=1,
+            offset_b=length_a + 2,
+            length_a=length_a,
+            length_b=length_b,
+            cut_front_a=front_a,
+            cut_front_b=front_b,
+        )
+
+    def _pieces(self, text: str | Sequence[int]) -> Sequence[int]:
+        return self.tokenizer.pieces(text) if isinstance(text, str) else text
+
+    def _padded(self, ids: list[int], first_segment: int, **rest: int) -> Assembled:
+        length = len(ids)
+        input_ids = np.full(self.max_seq_length, self.tokenizer.pad_id, dtype=np.int64)
+        input_ids[:length] = ids
+        mask = np.zeros(self.max_seq_length, dtype=bool)
+        mask[:length] = True
+        segments = np.zeros(self.max_seq_length, dtype=np.int64)
+        segments[first_segment:length] = 1
+        return Assembled(
+            torch.from_numpy(input_ids), torch.from_numpy(mask), torch.from_numpy(segments), length=length, **rest
+        )
+
+
+def pair_lengths(length_a: int, length_b: int, room: int) -> tuple[int, int]:
+    """How much of two texts is kept where one piece after the other is taken from the longer (from b when equal).
+
+    >>> pair_lengths(10, 3, 8)
+    (5, 3)
+    """
+    if length_a + length_b <= room:
+        return length_a, length_b
+    kept_a = min(length_a, max(room - length_b, (room + 1) // 2))
+    return kept_a, room - kept_a
