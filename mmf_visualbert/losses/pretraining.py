@@ -1,0 +1,34 @@
+"""Losses of the two pre-training objectives, §3.3. The paper adds them with equal weight."""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mmf_visualbert.catalog import register
+
+
+@register("loss", "visualbert_masked_lm")
+class MaskedLM(nn.Module):
+    """L = -(1 / M) sum over the M masked word pieces of the batch of log p(word piece), §3.3 objective 1.
+
+    0, with a gradient of 0, for a batch without a masked word piece. Over several ranks the gradient is the mean of the
+    ranks' gradients, each over its own M, as in the authors' code.
+    """
+
+    def forward(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Tensor:
+        """Reads `masked_lm_labels` (..., T), -1 where not masked, and `masked_lm_logits` (M, V). Gives ()."""
+        labels = sample_list["masked_lm_labels"]
+        gold = labels[labels != -1]
+        logits = model_output["masked_lm_logits"].float()
+        return functional.cross_entropy(logits, gold, reduction="sum") / max(1, gold.numel())
+
+
+@register("loss", "visualbert_sentence_image")
+class SentenceImage(nn.Module):
+    """L = -(1 / B) sum_b log p(label_b), label 1 = the whole text describes the image, §3.3 objective 2."""
+
+    def forward(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Tensor:
+        """Reads `sentence_image_labels` (B,) or (B, C) and `sentence_image_logits` (B * C, 2). Gives ()."""
+        labels = sample_list["sentence_image_labels"].reshape(-1)
+        return functional.cross_entropy(model_output["sentence_image_logits"].float(), labels)

@@ -1,0 +1,71 @@
+"""Classification of the pooled state: of a whole sequence (NLVR2, §4.3), or of each of several choices (VCR, §4.2).
+
+Shapes: B batch, C choices, H hidden size, N classes.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from mmf_visualbert.catalog import register
+from mmf_visualbert.modules.heads.batch import no_rows, number_of_samples
+from mmf_visualbert.modules.inputs import Encoded
+
+
+class ScoresOutput(NamedTuple):
+    """`scores`: (B, N) or (B, C), logits."""
+
+    scores: Tensor
+
+
+@register("head", "visualbert_pooled")
+class PooledHead(nn.Module):
+    """Dropout and one linear map of the pooled state: is the caption true of the two images (§4.3)?
+
+    Args:
+        hidden_size: H.
+        num_labels: N.
+        dropout: probability of dropping an element of the state.
+    """
+
+    needs_pooler = True
+
+    def __init__(self, *, hidden_size: int, num_labels: int = 2, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(hidden_size, num_labels)
+
+    def rows(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """(B, T) bool, the text positions that this head reads: none."""
+        return no_rows(batch)
+
+    def forward(self, encoded: Encoded, batch: Mapping[str, Tensor]) -> ScoresOutput:
+        """Reads nothing from the batch."""
+        return ScoresOutput(self.classifier(self.dropout(encoded.pooled)))
+
+
+@register("head", "visualbert_choice")
+class ChoiceHead(nn.Module):
+    """Dropout and a linear map of the pooled state to one logit a sequence; the softmax is over the choices (§4.2).
+
+    Args:
+        hidden_size: H.
+        dropout: probability of dropping an element of the state.
+    """
+
+    needs_pooler = True
+
+    def __init__(self, *, hidden_size: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(hidden_size, 1)
+
+    def rows(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """(B * C, T) bool, the text positions that this head reads: none."""
+        return no_rows(batch)
+
+    def forward(self, encoded: Encoded, batch: Mapping[str, Tensor]) -> ScoresOutput:
+        """Reads the number of samples B from `id` (B,); the choices of a sample follow each other in `encoded`."""
+        logits = self.classifier(self.dropout(encoded.pooled))
+        return ScoresOutput(logits.view(number_of_samples(batch, len(logits)), -1))

@@ -1,0 +1,157 @@
+"""VisualBERT: one Transformer over the words of a text and the regions of an image, §3.
+
+Shapes: B batch, T word pieces, R regions, L = T + R, H hidden size.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from mmf_visualbert.modules.attention import Kernel, eager, kernel
+from mmf_visualbert.modules.embeddings import VisualBertEmbeddings, texts_per_image
+from mmf_visualbert.modules.encoder import Encoder, EncoderOutput, Layer
+from mmf_visualbert.modules.inputs import Encoded, RegionInputs, TextInputs
+from mmf_visualbert.modules.layout import Chosen, Padded, trim
+
+
+class Pooler(nn.Module):
+    """tanh(W h + b) of the state at [CLS], BERT's pooler. (B, H) -> (B, H)."""
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(hidden_size, hidden_size)
+
+    def forward(self, first: Tensor) -> Tensor:
+        """`first`: (B, H), the states at [CLS]."""
+        return torch.tanh(self.dense(first))
+
+
+class VisualBert(nn.Module):
+    """The trunk that all tasks share.
+
+    With early fusion (the default) text and regions go through all layers together. Without it (§4, "w/o Early
+    Fusion") the encoder sees the text alone, and `additional_layer` combines its output with the embedded regions.
+
+    Args:
+        embeddings: of text and regions.
+        encoder: the stack of layers.
+        pooler: where a head reads the pooled state. Leave it out otherwise, so that no parameter goes unused.
+        additional_layer: the layer that combines text and regions at the end; None for early fusion.
+        attention: name of the attention kernel, "sdpa" or "eager".
+    """
+
+    def __init__(
+        self,
+        embeddings: VisualBertEmbeddings,
+        encoder: Encoder,
+        *,
+        pooler: Pooler | None = None,
+        additional_layer: Layer | None = None,
+        attention: str = "sdpa",
+    ) -> None:
+        super().__init__()
+        self.embeddings = embeddings
+        self.encoder = encoder
+        self.pooler = pooler
+        self.additional_layer = additional_layer
+        self.kernel = kernel(attention)
+
+    @property
+    def hidden_size(self) -> int:
+        """H."""
+        return self.embeddings.word_embeddings.embedding_dim
+
+    def forward(
+        self,
+        text: TextInputs,
+        regions: RegionInputs | None = None,
+        *,
+        last_layer_rows: Tensor | None = None,
+        output_attentions: bool = False,
+        output_hidden_states: bool = False,
+    ) -> Encoded:
+        """Encode a batch of texts with the regions of their images.
+
+        Args:
+            text: B texts. Columns that are padding in the whole batch are cut: T of the result is the longest text.
+            regions: of B images, or of B / C images with C texts each (one image's texts follow each other); likewise
+                cut to the most regions. A batch without an image gives R = 0 regions, or None.
+            last_layer_rows: (B, T) bool, True at the text positions whose last state is read. The last layer computes
+                nothing else, and `Encoded.text` is NaN elsewhere, so that reading there cannot go unnoticed;
+                `Encoded.regions` is NaN. None for all states. [CLS] is added where there is a pooler. Not used
+                together with `output_hidden_states` or `output_attentions`, which ask for everything.
+            output_attentions: hand out the attention weights of all layers (computed by the "eager" kernel).
+            output_hidden_states: hand out the states of all layers.
+
+        Raises:
+            InputError: for shapes that do not fit the model or each other.
+        """
+        text, regions = trim(text, regions)
+        region_sums = self.region_sums(text, regions)
+        region_mask = self.region_mask(text, regions)
+        layout = self.layout(torch.cat((text.mask, region_mask), dim=1))
+        everything = output_attentions or output_hidden_states
+        chosen = None if everything else self.chosen(text, last_layer_rows)
+        compute = eager if output_attentions else self.kernel
+        fuse = self.fuse_early if self.additional_layer is None else self.fuse_late
+        output = fuse(text, region_sums, layout, compute, chosen, everything)
+        length = text.mask.size(1)
+        if chosen is None:
+            text_states, region_states = layout.unpack(output.hidden).split((length, region_mask.size(1)), dim=1)
+        else:
+            text_states = layout.place(output.hidden, chosen, length)
+            region_states = output.hidden.new_full((), torch.nan).expand_as(region_sums)
+        return Encoded(
+            text=text_states,
+            regions=region_states,
+            text_mask=text.mask,
+            region_mask=region_mask,
+            pooled=None if self.pooler is None else self.pooler(text_states[:, 0]),
+            hidden_states=output.hidden_states if output_hidden_states else None,
+            attentions=output.attentions if output_attentions else None,
+        )
+
+    def fuse_early(
+        self, text: TextInputs, regions: Tensor, layout: Padded, compute: Kernel, chosen: Chosen | None, keep: bool
+    ) -> EncoderOutput:
+        """Text and regions through all layers together, §3.2. `regions`: (B, R, H), before LayerNorm."""
+        sums = torch.cat((self.embeddings.text(text), regions), dim=1)
+        hidden = self.embeddings.finish(layout.pack(sums))
+        return self.encoder(hidden, layout, compute, chosen=chosen, keep=keep)
+
+    def fuse_late(
+        self, text: TextInputs, regions: Tensor, layout: Padded, compute: Kernel, chosen: Chosen | None, keep: bool
+    ) -> EncoderOutput:
+        """The text alone through the encoder, then text and regions through the additional layer, §4."""
+        text_layout = self.layout(text.mask)
+        hidden = self.embeddings.finish(text_layout.pack(self.embeddings.text(text)))
+        encoded = self.encoder(hidden, text_layout, compute, keep=keep)
+        joint = torch.cat((text_layout.unpack(encoded.hidden), self.embeddings.finish(regions)), dim=1)
+        last = self.encoder.run(self.additional_layer, layout.pack(joint), layout, compute, chosen)
+        if not keep:
+            return EncoderOutput(last.hidden, (), ())
+        return EncoderOutput(last.hidden, (*encoded.hidden_states, last.hidden), (*encoded.attentions, last.weights))
+
+    def region_sums(self, text: TextInputs, regions: RegionInputs | None) -> Tensor:
+        """Region embeddings before LayerNorm, (B, R, H); R is 0 where there are no regions."""
+        if regions is None:
+            return self.embeddings.word_embeddings.weight.new_zeros(text.mask.size(0), 0, self.hidden_size)
+        return self.embeddings.regions(regions, texts=text.mask.size(0))
+
+    def region_mask(self, text: TextInputs, regions: RegionInputs | None) -> Tensor:
+        """(B, R) bool, for each text."""
+        if regions is None:
+            return text.mask[:, :0]
+        return regions.mask.repeat_interleave(texts_per_image(text.mask.size(0), regions.mask.size(0)), dim=0)
+
+    def layout(self, mask: Tensor) -> Padded:
+        """How sequences with this `mask` (B, L) are laid out."""
+        return Padded(None if bool(mask.all()) else mask)
+
+    def chosen(self, text: TextInputs, rows: Tensor | None) -> Chosen | None:
+        """The text positions whose last state is wanted; None for all."""
+        if rows is None:
+            return None
+        rows = rows[:, : text.mask.size(1)] & text.mask
+        if self.pooler is not None:
+            rows = rows.index_fill(1, rows.new_zeros(1, dtype=torch.int64), True)
+        return Chosen.from_mask(rows)
