@@ -1,0 +1,75 @@
+"""What omegaconf 2.0 did and 2.1 no longer does."""
+
+import os
+import sys
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError
+
+MMF_PACKAGES = ("mmf", "mmf_cli", "__main__")
+
+
+def register_env_resolver() -> str | None:
+    """`${env:X,}` in the defaults of MMF rc10: the resolver `env` was removed in omegaconf 2.1.
+
+    Registered again whenever MMF clears all resolvers. Can go with rc10.
+    """
+    if OmegaConf.has_resolver("env"):
+        return None
+    clear = OmegaConf.clear_resolvers
+
+    def clear_resolvers() -> None:
+        clear()
+        OmegaConf.register_new_resolver("env", environment_value)
+
+    OmegaConf.clear_resolvers = staticmethod(clear_resolvers)
+    OmegaConf.register_new_resolver("env", environment_value)
+    if not hasattr(OmegaConf, "register_resolver"):
+        OmegaConf.register_resolver = staticmethod(OmegaConf.register_new_resolver)
+    return "omegaconf 2.1 removed the resolver env"
+
+
+def environment_value(key: str, default: str | None = None) -> Any:
+    """The environment variable `key`, read as YAML would read it, as omegaconf 2.0 did."""
+    value = os.environ.get(key)
+    return default if value is None else value
+
+
+def give_none_for_missing_keys() -> str | None:
+    """`config.learning_rate` where there is none (MMF rc10; `config.model` in main): omegaconf 2.1 raises, 2.0 gave None.
+
+    Only for MMF's own code and for configurations that are not in struct mode. Can go when MMF reads with `get`.
+    """
+    if getattr(OmegaConf.create(), "missing", None) is None and not raises_for_missing():
+        return None
+    get_attribute = DictConfig.__getattr__
+
+    def __getattr__(self: DictConfig, key: str) -> Any:  # noqa: N807
+        try:
+            return get_attribute(self, key)
+        except ConfigAttributeError:
+            caller = sys._getframe(1).f_globals.get("__name__", "")
+            if caller.partition(".")[0] not in MMF_PACKAGES or self._get_flag("struct"):
+                raise
+            return None
+
+    DictConfig.__getattr__ = __getattr__
+    return "omegaconf 2.1 raises for keys that are missing"
+
+
+def raises_for_missing() -> bool:
+    """Whether a missing key read as an attribute raises."""
+    try:
+        OmegaConf.create({}).missing  # noqa: B018
+    except AttributeError:
+        return True
+    return False
+
+
+def restore_pretty() -> str | None:
+    """`config.pretty()` (MMF rc10): removed in omegaconf 2.1. Can go with rc10."""
+    if hasattr(DictConfig, "pretty"):
+        return None
+    DictConfig.pretty = lambda self, resolve=False: OmegaConf.to_yaml(self, resolve=resolve)
+    return "omegaconf 2.1 removed pretty"
