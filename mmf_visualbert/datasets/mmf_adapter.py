@@ -61,7 +61,7 @@ def dataset_builder(name: str) -> type[BaseDatasetBuilder]:
 
         def load(self, config: Any, dataset_type: str = "train", *args: Any, **kwargs: Any) -> VisualBERTDataset:
             plain = OmegaConf.to_container(config, resolve=True)
-            processors = build_processors(self.dataset_name, plain.get("processors") or {})
+            processors = build_processors(self.dataset_name, plain)
             dataset = catalog.get("dataset", name)(plain, dataset_type, processors)
             hand_on_facts(self.dataset_name, dataset_type, dataset, processors)
             return VisualBERTDataset(self.dataset_name, config, dataset_type, dataset)
@@ -73,19 +73,22 @@ def dataset_builder(name: str) -> type[BaseDatasetBuilder]:
     return Builder
 
 
-def build_processors(dataset_name: str, configs: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Any]:
+def build_processors(dataset_name: str, dataset_config: Mapping[str, Any]) -> dict[str, Any]:
     """Processors of a dataset by their keys: ours plain, others through MMF's registry. One instance for all splits.
+
+    A processor may keep what it learnt from the data (an answer vocabulary), so it is shared only between splits of one
+    and the same dataset configuration.
 
     Raises:
         InputError: for a processor without a type.
     """
     processors = {}
-    for key, config in configs.items():
+    for key, config in (dataset_config.get("processors") or {}).items():
         if not config:
             continue
         if "type" not in config:
             raise InputError(f"dataset_config.{dataset_name}.processors.{key} has no type; name a registered processor")
-        made_from = (key, repr(config))
+        made_from = repr(dataset_config)
         kept = registry.get(f"{dataset_name}_{key}", no_warning=True)
         if kept is None or kept[0] != made_from:
             kept = (made_from, _build_processor(config))

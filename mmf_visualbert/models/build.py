@@ -1,0 +1,109 @@
+"""From the plain model config to the model's parts. The one place where the config of the model ends."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from mmf_visualbert import catalog
+from mmf_visualbert.errors import InputError
+from mmf_visualbert.modules.build import bert_config, build_head, build_visualbert
+from mmf_visualbert.modules.visualbert import VisualBert
+
+PRECISIONS = ("fp32", "bf16")
+
+
+class ModelParts(NamedTuple):
+    """What a model is made of.
+
+    Attributes:
+        visual_bert: the trunk.
+        region_encoder: makes region features from images; None where they come from a store.
+        heads: by their registered names.
+        precision: "fp32" or "bf16".
+    """
+
+    visual_bert: VisualBert
+    region_encoder: nn.Module | None
+    heads: dict[str, nn.Module]
+    precision: str
+
+
+def build_parts(
+    config: Mapping[str, Any], answers: Sequence[str] | None = None, vocab_size: int | None = None
+) -> ModelParts:
+    """Builds all parts of a model.
+
+    Args:
+        config: `model_config.visualbert`, plain and resolved.
+        answers: the dataset's answer vocabulary, for heads that take one.
+        vocab_size: number of word pieces of the dataset's tokenizer.
+
+    Raises:
+        InputError: for a head, precision or size that does not exist or does not fit.
+    """
+    if config["precision"] not in PRECISIONS:
+        raise InputError(
+            f"model_config.visualbert.precision is '{config['precision']}'; set one of {', '.join(PRECISIONS)}"
+        )
+    heads = config["heads"] or []
+    if not heads:
+        raise InputError("model_config.visualbert.heads is empty; name at least one head, as projects/visualbert does")
+    bert = config["bert"]
+    sizes = _sizes(config, vocab_size)
+    trunk = build_visualbert(
+        bert=bert,
+        random_init=config["random_init"] or bert is None,
+        region_dimension=config["region_dimension"],
+        fusion=config["fusion"],
+        alignment=config["alignment"],
+        attention=config["attention"],
+        gradient_checkpointing=config["gradient_checkpointing"],
+        pooler=any(catalog.get("head", head["type"]).needs_pooler for head in heads),
+        **sizes,
+    )
+    from_bert = None if config["random_init"] else bert
+    built = {
+        head["type"]: build_head(head["type"], trunk, from_bert, **_head_settings(head, config, answers))
+        for head in heads
+    }
+    return ModelParts(trunk, _region_encoder(config), built, config["precision"])
+
+
+def _sizes(config: Mapping[str, Any], vocab_size: int | None) -> dict[str, Any]:
+    """Keywords for the trunk's size, checked against the tokenizer's vocabulary."""
+    sizes: dict[str, Any] = {}
+    if config["dropout"] is not None:
+        sizes = {"hidden_dropout_prob": config["dropout"], "attention_probs_dropout_prob": config["dropout"]}
+    if config["bert"] is None:
+        sizes.update({name: value for name, value in config["size"].items() if value is not None})
+        if vocab_size is not None:
+            sizes.setdefault("vocab_size", vocab_size)
+    rows = sizes.get("vocab_size") if config["bert"] is None else bert_config(config["bert"]).vocab_size
+    if vocab_size is not None and rows is not None and vocab_size > rows:
+        raise InputError(
+            f"the tokenizer '{config['tokenizer']}' has {vocab_size} word pieces but the model has embeddings for {rows}; "
+            "set model_config.visualbert.tokenizer to the vocabulary of model_config.visualbert.bert"
+        )
+    return sizes
+
+
+def _head_settings(head: Mapping[str, Any], config: Mapping[str, Any], answers: Sequence[str] | None) -> dict[str, Any]:
+    """A head's own params, and what the run knows that its constructor asks for."""
+    settings = dict(head.get("params") or {})
+    accepted = inspect.signature(catalog.get("head", head["type"])).parameters
+    if "answers" in accepted and answers is not None:
+        settings.setdefault("answers", answers)
+        settings.setdefault("num_labels", len(answers))
+    if "dropout" in accepted and config["dropout"] is not None:
+        settings.setdefault("dropout", config["dropout"])
+    return settings
+
+
+def _region_encoder(config: Mapping[str, Any]) -> nn.Module | None:
+    encoder = config["region_encoder"]
+    if not encoder:
+        return None
+    build = catalog.get("region_encoder", encoder["type"])
+    return build(region_dimension=config["region_dimension"], **(encoder.get("params") or {}))

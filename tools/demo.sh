@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# From a fresh machine to a trained VisualBERT: environment, sample world, VQA fine-tuning through MMF, predictions, a table.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+venv="${VENV:-.venv}"
+save="${DEMO_SAVE:-save/demo}"
+config=projects/visualbert/configs/vqa2/sample.yaml
+
+bash tools/setup.sh
+export PATH="$PWD/$venv/bin:$PATH"
+
+echo "== sample world: data/sample"
+python tools/sample_data.py --out data/sample
+
+echo "== training: mmf_run config=$config"
+rm -rf "$save"
+mmf_run config=$config env.save_dir="$save/train" training.seed=1
+
+best="$save/train/best.ckpt"
+echo "== the same model with its regions hidden"
+mmf_run config=$config env.save_dir="$save/hidden" run_type=val training.seed=1 \
+    checkpoint.resume_file="$best" checkpoint.reset.all=true model_config.visualbert.hide_regions=true
+
+echo "== predictions for the test split"
+mmf_predict config=$config env.save_dir="$save/predict" env.report_dir="$save/predictions" run_type=test training.seed=1 \
+    checkpoint.resume_file="$best" checkpoint.reset.all=true
+
+python tools/demo_summary.py --data data/sample --save "$save"
