@@ -1,5 +1,7 @@
 """Reading annotation files: every fault is one sentence that names file, place and mend."""
 
+import contextlib
+import gc
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -11,6 +13,18 @@ from mmf_visualbert.errors import InputError
 from mmf_visualbert.features import unpickle
 
 Hook = Callable[[dict[str, Any]], Any]
+
+
+@contextlib.contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Millions of new objects, none of them garbage, otherwise make Python search them all again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def require(path: str | Path) -> Path:
@@ -60,8 +74,9 @@ def read_json(path: str | Path, object_hook: Hook | None = None) -> Any:
     """
     path = require(path)
     try:
-        text = path.read_text(encoding="utf-8")
-        return json.loads(text, object_hook=object_hook)
+        text = path.read_bytes().decode("utf-8-sig")
+        with no_garbage_collection():
+            return json.loads(text, object_hook=object_hook)
     except json.JSONDecodeError as error:
         truncated = (
             "truncated" if error.pos >= len(error.doc.rstrip()) or "Unterminated" in error.msg else "no valid json"

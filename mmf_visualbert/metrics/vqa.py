@@ -13,9 +13,7 @@ from torch import Tensor
 from mmf_visualbert.catalog import register
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.metrics.gather import gather_by_id
-
-# Places of the official answer types in `answer_types`.
-ANSWER_TYPES = ("yes/no", "number", "other")
+from mmf_visualbert.processors.answers import ANSWER_TYPES
 
 
 def best_answer(scores: Tensor, unknown: int | None = None) -> Tensor:

@@ -16,6 +16,8 @@ from mmf_visualbert.catalog import register
 from mmf_visualbert.errors import InputError
 
 UNKNOWN = "<unk>"
+# The official answer types; `answer_types` holds places in this list.
+ANSWER_TYPES = ("yes/no", "number", "other")
 ARTICLES = frozenset(("a", "an", "the"))
 NUMBERS = {
     word: str(value) for value, word in enumerate("zero one two three four five six seven eight nine ten".split())
@@ -192,7 +194,7 @@ def _answers_in_json(text: str, path: Path) -> list[str]:
 
 @register("processor", "visualbert_answers")
 class AnswerProcessor:
-    """Where the answer vocabulary comes from.
+    """Where the answer vocabulary comes from. It is made once, and shared by the splits that share this processor.
 
     Args:
         vocabulary: a file (see `AnswerVocabulary.from_file`); None: built from the training annotations.
@@ -204,7 +206,13 @@ class AnswerProcessor:
             raise InputError(f"the answer_processor's size is {size}; set it to 3129, or another number from 1")
         self.path = vocabulary
         self.size = size
+        self._vocabulary: AnswerVocabulary | None = None
 
     def vocabulary(self, count: Callable[[], Mapping[str, int]]) -> AnswerVocabulary:
         """That of the file, or the one built from what `count` returns (only called where there is no file)."""
-        return AnswerVocabulary.from_file(self.path) if self.path else AnswerVocabulary.build(count(), self.size)
+        if self._vocabulary is None:
+            if self.path:
+                self._vocabulary = AnswerVocabulary.from_file(self.path)
+            else:
+                self._vocabulary = AnswerVocabulary.build(count(), self.size)
+        return self._vocabulary
