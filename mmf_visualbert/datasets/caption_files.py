@@ -48,8 +48,10 @@ def read_captions(paths: Iterable[Path]) -> list[CaptionedImage]:
     images: list[CaptionedImage] = []
     seen: dict[str, CaptionedImage] = {}
     for path in paths:
-        reader = READERS.get(path.suffix, read_coco)
-        for image in reader(path):
+        found = READERS.get(path.suffix, read_coco)(path)
+        if not found:
+            raise InputError(f"{path} has no captioned image; get the file again, or name another")
+        for image in found:
             other = seen.setdefault(image.key, image)
             if other is not image:
                 raise InputError(
