@@ -20,7 +20,7 @@ from mmf_visualbert.datasets.flickr30k_files import PHRASE_TYPES, ImageAnnotatio
 from mmf_visualbert.datasets.regions import ImageRegions
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.store import FeatureStore, RegionRecord
-from mmf_visualbert.modules.boxes import overlaps_any
+from mmf_visualbert.modules.boxes import overlaps_any_of_each
 from mmf_visualbert.processors.masking import MaskedLanguageModeling
 from mmf_visualbert.processors.text import Assembled, TextAssembler
 
@@ -120,21 +120,16 @@ class Flickr30k:
         return torch.from_numpy(np.array(record.boxes[: self.regions.processor.max_regions], dtype=np.float32))
 
     def _phrases(self, caption: Caption, positions: list[int], boxes: Tensor) -> dict[str, Tensor]:
-        count, annotation = len(positions), self.annotations[caption.image_id]
+        count, boxes_of = len(positions), self.annotations[caption.image_id].boxes
         targets = torch.zeros(self.max_phrases, self.regions.processor.max_regions, dtype=torch.bool)
-        for row, phrase in enumerate(caption.phrases):
-            targets[row, : len(boxes)] = overlaps_any(
-                boxes, torch.from_numpy(annotation.boxes[phrase.chain]), self.threshold
-            )
-        padded_positions = torch.full((self.max_phrases,), -1)
-        padded_positions[:count] = torch.tensor(positions, dtype=torch.int64)
-        types = torch.zeros(self.max_phrases, dtype=torch.int64)
-        types[:count] = torch.tensor([type_index(phrase) for phrase in caption.phrases], dtype=torch.int64)
+        gold = [torch.from_numpy(boxes_of[phrase.chain]) for phrase in caption.phrases]
+        targets[:count, : len(boxes)] = overlaps_any_of_each(boxes, gold, self.threshold)
+        padding = self.max_phrases - count
         return {
-            "phrase_positions": padded_positions,
+            "phrase_positions": torch.tensor(positions + [-1] * padding),
             "phrase_targets": targets,
             "phrase_mask": torch.arange(self.max_phrases) < count,
-            "phrase_types": types,
+            "phrase_types": torch.tensor([*map(type_index, caption.phrases), *[0] * padding]),
         }
 
     def predictions(self, output: Mapping[str, Tensor]) -> list[dict[str, Any]]:

@@ -3,6 +3,8 @@
 Areas are (x2 - x1) · (y2 - y1) without the "+ 1" of older detection code, as BAN and the authors' code count them.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -26,3 +28,9 @@ def overlaps_any(boxes: Tensor, others: Tensor, threshold: float = 0.5) -> Tenso
     if len(others) == 0:
         return torch.zeros(len(boxes), dtype=torch.bool)
     return (pairwise_iou(boxes, others) >= threshold).any(dim=1)
+
+
+def overlaps_any_of_each(boxes: Tensor, groups: Sequence[Tensor], threshold: float = 0.5) -> Tensor:
+    """`overlaps_any` of boxes (N, 4) with each of E groups of boxes (M_e, 4), in one pass: (E, N) bool."""
+    matches = pairwise_iou(torch.cat(list(groups)), boxes) >= threshold
+    return torch.stack([part.any(dim=0) for part in matches.split([len(group) for group in groups])])

@@ -5,9 +5,11 @@ import torch
 from torch import nn
 
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.modules.boxes import overlaps_any, pairwise_iou
+from mmf_visualbert.losses.grounding import PhraseCrossEntropy
+from mmf_visualbert.modules.boxes import overlaps_any, overlaps_any_of_each, pairwise_iou
+from mmf_visualbert.modules.build import build_head, build_visualbert
 from mmf_visualbert.modules.heads.phrase_grounding import PhraseGrounding
-from mmf_visualbert.modules.inputs import Encoded
+from mmf_visualbert.modules.inputs import Encoded, RegionInputs, TextInputs
 
 H, T, R, E = 24, 9, 13, 4
 
@@ -66,6 +68,15 @@ def test_iou_of_boxes_without_area_is_zero_and_no_gold_box_matches_nothing():
     point = torch.tensor([[3.0, 3.0, 3.0, 3.0]])
     assert pairwise_iou(point, point).item() == 0
     assert not overlaps_any(torch.rand(4, 4), torch.zeros(0, 4)).any()
+
+
+def test_all_groups_at_once_are_one_after_the_other():
+    boxes, gold = torch.rand(30, 4), torch.rand(9, 4)
+    boxes[:, 2:], gold[:, 2:] = boxes[:, :2] + 0.4, gold[:, :2] + 0.4
+    groups = [gold[:1], gold[1:1], gold[1:6], gold[4:]]
+    expected = torch.stack([overlaps_any(boxes, group) for group in groups])
+    assert expected.any(1).tolist() == [True, False, True, True]
+    assert torch.equal(overlaps_any_of_each(boxes, groups), expected)
 
 
 def test_many_heads_are_the_averaged_weights_of_torchs_own_attention():
@@ -192,3 +203,50 @@ def test_heads_that_do_not_divide_the_hidden_size_are_refused():
     with pytest.raises(InputError, match="hidden_size 24 is not a multiple of heads 5; set heads or head_size"):
         PhraseGrounding(hidden_size=H, heads=5)
     assert PhraseGrounding(hidden_size=H, heads=5, head_size=8).key.out_features == 40
+
+
+def scenes(samples, prototypes):
+    """Captions of three things in any order, each with one region that shows it, and a region of another thing."""
+    things = torch.stack([torch.randperm(len(prototypes))[:4] for _ in range(samples)])  # (samples, 4)
+    order = torch.stack([torch.randperm(4) for _ in range(samples)])
+    shown = things.gather(1, order)
+    input_ids = torch.cat([torch.full((samples, 1), 1), things[:, :3] + 3, torch.full((samples, 1), 2)], dim=1)
+    text = TextInputs(input_ids, torch.ones_like(input_ids, dtype=torch.bool), torch.zeros_like(input_ids))
+    features = prototypes[shown] + 0.1 * torch.randn(samples, 4, prototypes.shape[1])
+    mask = torch.ones(samples, 4, dtype=torch.bool)
+    batch = {
+        "region_mask": mask,
+        "phrase_positions": torch.tensor([1, 2, 3]).expand(samples, -1),
+        "phrase_targets": things[:, :3, None] == shown[:, None],
+        "phrase_mask": torch.ones(samples, 3, dtype=torch.bool),
+        "phrase_types": torch.zeros(samples, 3, dtype=torch.int64),
+    }
+    return text, RegionInputs(features, mask, torch.zeros_like(shown)), batch
+
+
+@pytest.mark.parametrize(("heads", "fusion"), [(4, "early"), (4, "late"), (1, "early")])
+def test_with_the_trunk_and_the_loss_it_learns_to_ground(heads, fusion):
+    size = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 64}
+    trunk = build_visualbert(
+        region_dimension=16,
+        random_init=True,
+        fusion=fusion,
+        pooler=False,
+        vocab_size=20,
+        max_position_embeddings=8,
+        **size,
+    )
+    head = build_head("visualbert_phrase_grounding", trunk, heads=heads, head_size=8)
+    optimizer = torch.optim.Adam([*trunk.parameters(), *head.parameters()], lr=5e-3)
+    prototypes = torch.randn(8, 16)
+    for _ in range(80):
+        text, regions, batch = scenes(32, prototypes)
+        loss = PhraseCrossEntropy()(batch, head(trunk(text, regions), batch)._asdict())
+        optimizer.zero_grad()
+        loss.backward()
+        assert all(p.grad is not None for p in [*trunk.parameters(), *head.parameters()])
+        optimizer.step()
+    text, regions, batch = scenes(200, prototypes)
+    with torch.no_grad():
+        output = head(trunk.eval()(text, regions), batch)
+    assert output.phrase_hit1.sum() / output.phrase_count.sum() > 0.9
