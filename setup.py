@@ -18,7 +18,7 @@ STARTUP = "mmf_visualbert.pth"
 STARTUP_LINE = (
     "import sys; exec("
     "'try:\\n import mmf_visualbert\\n"
-    "except ModuleNotFoundError as error:\\n if error.name != \"mmf_visualbert\": raise'"
+    'except ModuleNotFoundError as error:\\n if error.name != "mmf_visualbert": raise\''
     ")\n"
 )
 

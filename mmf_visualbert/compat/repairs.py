@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 HERE = "mmf_visualbert.compat"
+BOTH, RELEASE, MAIN = "both", "release", "main"
 
 
 class Repair(NamedTuple):
@@ -18,27 +19,49 @@ class Repair(NamedTuple):
         function: `file.function` in this folder; its file is only imported when the repair is due.
         when: "before" or "after".
         module: the import that it accompanies.
+        mmf: which MMF needs it: the release on PyPI, GitHub's main, or both.
     """
 
     function: str
     when: str
     module: str
+    mmf: str = BOTH
 
 
 REPAIRS = (
+    # what is not there
     Repair("torchvision_operators.define_missing_schemas", "after", "torchvision.extension"),
     Repair("standins.provide_torchtext", "before", "mmf"),
     Repair("standins.provide_demjson", "before", "mmf"),
-    Repair("python_names.restore_collections_names", "before", "mmf"),
+    Repair("python_names.restore_collections_names", "before", "mmf", RELEASE),
     Repair("transformers_names.resolve_moved_modules", "before", "mmf"),
-    Repair("transformers_names.restore_bert_layer_norm", "after", "transformers.models.bert.modeling_bert"),
-    Repair("transformers_names.restore_adamw", "after", "transformers.optimization"),
-    Repair("transformers_names.skip_import_of_all_models", "after", "mmf.utils.patch"),
-    Repair("torchvision_names.restore_read_video", "after", "torchvision.io"),
-    Repair("lightning_names.restore_callbacks_base", "before", "mmf"),
-    Repair("omegaconf_behaviour.register_env_resolver", "before", "mmf"),
+    Repair("transformers_names.restore_bert_layer_norm", "after", "transformers.models.bert.modeling_bert", RELEASE),
+    Repair("transformers_names.restore_adamw", "after", "transformers.optimization", RELEASE),
+    Repair("transformers_names.skip_import_of_all_models", "after", "mmf.utils.patch", MAIN),
+    Repair("torchvision_names.restore_read_video", "after", "torchvision.io", MAIN),
+    Repair("lightning_names.restore_callbacks_base", "before", "mmf", MAIN),
+    # what behaves otherwise
+    Repair("omegaconf_behaviour.register_env_resolver", "before", "mmf", RELEASE),
     Repair("omegaconf_behaviour.give_none_for_missing_keys", "before", "mmf"),
-    Repair("omegaconf_behaviour.restore_pretty", "before", "mmf"),
+    Repair("omegaconf_behaviour.restore_pretty", "before", "mmf", RELEASE),
+    Repair("warning_filters.hide_what_users_cannot_mend", "before", "mmf"),
+    Repair("torch_load.load_weights_only", "after", "mmf.utils.checkpoint"),
+    # what goes wrong in MMF
+    Repair("training.leave_anomaly_detection_off", "after", "mmf.trainers.base_trainer", RELEASE),
+    Repair("training.stop_after_max_updates", "after", "mmf.trainers.base_trainer", RELEASE),
+    Repair("training.seed_each_rank", "after", "mmf.utils.env", RELEASE),
+    Repair("training.stop_early_on_all_ranks", "after", "mmf.utils.early_stopping"),
+    Repair("training.heed_persistent_workers", "after", "mmf.utils.build", MAIN),
+    Repair("distributed.take_gloo_without_cuda", "after", "mmf.utils.distributed"),
+    Repair("distributed.run_alone_with_one_process", "after", "mmf.utils.distributed"),
+    Repair("distributed.train_release_without_cuda", "after", "mmf.trainers.base_trainer", RELEASE),
+    Repair("distributed.train_main_without_cuda", "after", "mmf.trainers.core.device", MAIN),
+    Repair("distributed.give_each_rank_its_device", "after", "mmf.utils.configuration"),
+    Repair("run_log.show_our_messages", "after", "mmf.utils.logger", RELEASE),
+    Repair("configuration.run_from_yaml_alone", "after", "mmf.utils.configuration"),
+    Repair("configuration.find_our_configs", "after", "mmf.utils.configuration"),
+    Repair("configuration.refuse_ignored_keys", "after", "mmf.utils.configuration"),
+    Repair("checkpoint.guard_loading", "after", "mmf.utils.checkpoint"),
 )
 
 reasons: dict[str, str] = {}
@@ -52,8 +75,15 @@ def watched() -> set[str]:
 def run(when: str, module: str, *arguments: ModuleType) -> None:
     """Run the repairs that are due before or after the import of `module`, and note the reasons of those needed."""
     for repair in REPAIRS:
-        if repair.when == when and repair.module == module:
+        if repair.when == when and repair.module == module and concerns(repair.mmf):
             file, _, function = repair.function.partition(".")
             reason = getattr(importlib.import_module(f"{HERE}.{file}"), function)(*arguments)
             if reason:
                 reasons[repair.function] = reason
+
+
+def concerns(mmf: str) -> bool:
+    """Whether a repair for this MMF concerns the installed one."""
+    if mmf == BOTH:
+        return True
+    return importlib.import_module(f"{HERE}.installed").is_release() == (mmf == RELEASE)

@@ -1,0 +1,132 @@
+"""Several processes: on CPUs with gloo, where MMF knows only CUDA and NCCL, and one device for each rank."""
+
+import functools
+import os
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import distributed as dist
+
+NO_CUDA = "MMF runs several processes only with CUDA and NCCL"
+
+
+def take_gloo_without_cuda(distributed: ModuleType) -> str | None:
+    """`get_rank`, `synchronize` and others (MMF rc10 and main) see one process without NCCL; `distributed_init` calls CUDA.
+
+    Can go when MMF asks whether torch.distributed is initialized, and for nothing more.
+    """
+    if torch.cuda.is_available() or not dist.is_available():
+        return None
+    distributed.get_rank = rank
+    distributed.get_world_size = world_size
+    distributed.synchronize = synchronize
+
+    def distributed_init(config: Any) -> int:
+        chosen = config.distributed
+        if not dist.is_initialized():
+            backend = "gloo" if chosen.backend == "nccl" else chosen.backend
+            dist.init_process_group(
+                backend, init_method=chosen.init_method, world_size=chosen.world_size, rank=chosen.rank
+            )
+        distributed.suppress_output(dist.get_rank() == 0)
+        chosen.rank = dist.get_rank()
+        return chosen.rank
+
+    distributed.distributed_init = distributed_init
+    return NO_CUDA
+
+
+def rank() -> int:
+    """This process's rank, 0 where there is one process."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    """Number of processes."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def synchronize(message: str = "sync-workers") -> None:
+    """Wait for all processes."""
+    if world_size() > 1:
+        dist.barrier()
+
+
+def run_alone_with_one_process(distributed: ModuleType) -> str | None:
+    """`distributed_init` (MMF rc10 and main) raises for `WORLD_SIZE=1`, which torchrun and Slurm set for one process.
+
+    Such a run goes on as an ordinary one. Can go when MMF lets one process through.
+    """
+    infer = distributed.infer_init_method
+
+    @functools.wraps(infer)
+    def infer_for_several(config: Any) -> None:
+        if os.environ.get("WORLD_SIZE") != "1":
+            infer(config)
+
+    distributed.infer_init_method = infer_for_several
+    return "MMF would refuse WORLD_SIZE=1"
+
+
+def train_release_without_cuda(base_trainer: ModuleType) -> str | None:
+    """`BaseTrainer` (MMF rc10) takes CUDA devices where there are several processes. Can go with rc10."""
+    trainer = base_trainer.BaseTrainer
+    return train_without_cuda(base_trainer, trainer, "_set_device")
+
+
+def train_main_without_cuda(device: ModuleType) -> str | None:
+    """`TrainerDeviceMixin` (MMF main) takes CUDA devices where there are several processes. Can go when it asks first."""
+    return train_without_cuda(device, device.TrainerDeviceMixin, "configure_device")
+
+
+def train_without_cuda(module: ModuleType, trainer: type, choose: str) -> str | None:
+    """Replace a trainer's choice of device, and its wrapping of the model, for several processes on CPUs."""
+    if torch.cuda.is_available():
+        return None
+    choose_device, parallelize = getattr(trainer, choose), trainer.parallelize_model
+
+    @functools.wraps(choose_device)
+    def choose_cpu(self: Any) -> None:
+        if self.config.distributed.init_method is None:
+            choose_device(self)
+            return
+        self.local_rank, self.device, self.distributed = self.config.device_id, torch.device("cpu"), True
+        module.registry.register("current_device", self.device)
+        module.registry.register("global_device", self.config.distributed.rank)
+
+    @functools.wraps(parallelize)
+    def parallelize_on_cpu(self: Any) -> None:
+        if not self.distributed:
+            parallelize(self)
+            return
+        module.registry.register("data_parallel", False)
+        module.registry.register("distributed", True)
+        unused = self.config.training.find_unused_parameters
+        self.model = torch.nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=unused)
+
+    setattr(trainer, choose, choose_cpu)
+    trainer.parallelize_model = parallelize_on_cpu
+    return NO_CUDA
+
+
+def give_each_rank_its_device(configuration: ModuleType) -> str | None:
+    """`run` (MMF rc10 and main) gives device 0 to every rank that torchrun or Slurm has started.
+
+    Repaired where the configuration is read, because `python -m mmf_cli.run` runs a copy that cannot be reached. Can go
+    when MMF reads LOCAL_RANK.
+    """
+    cls = configuration.Configuration
+    get_config = cls.get_config
+
+    @functools.wraps(get_config)
+    def with_local_device(self: Any) -> Any:
+        config = get_config(self)
+        if "device_id" in config and config.distributed.no_spawn:
+            local = os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID"))
+            if local is not None:
+                config.device_id = int(local)
+        return config
+
+    cls.get_config = with_local_device
+    return "MMF would put all ranks on device 0"

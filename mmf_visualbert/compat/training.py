@@ -1,0 +1,95 @@
+"""Faults of MMF's training loop."""
+
+import functools
+from types import ModuleType
+from typing import Any
+
+import torch
+
+
+def leave_anomaly_detection_off(base_trainer: ModuleType) -> str | None:
+    """`BaseTrainer.train` (MMF rc10) turns autograd's anomaly detection on, which slows each step down.
+
+    It is turned off again before the first step. Can go with rc10.
+    """
+    trainer = base_trainer.BaseTrainer
+    forward_pass = trainer._forward_pass
+
+    @functools.wraps(forward_pass)
+    def without_anomaly_detection(self: Any, batch: Any) -> Any:
+        if torch.is_anomaly_enabled():
+            torch.autograd.set_detect_anomaly(False)
+        return forward_pass(self, batch)
+
+    trainer._forward_pass = without_anomaly_detection
+    return "MMF would run each step under anomaly detection"
+
+
+def stop_after_max_updates(base_trainer: ModuleType) -> str | None:
+    """`BaseTrainer.train` (MMF rc10) makes one update more than `training.max_updates`. Can go with rc10."""
+    trainer = base_trainer.BaseTrainer
+    logistics = trainer._logistics
+
+    @functools.wraps(logistics)
+    def stopping(self: Any, report: Any) -> bool:
+        return logistics(self, report) or self.num_updates >= self.max_updates
+
+    trainer._logistics = stopping
+    return "MMF would make one update too many"
+
+
+def seed_each_rank(env: ModuleType) -> str | None:
+    """`set_seed` (MMF rc10) gives all ranks the same seed, so that they draw the same dropout. Can go with rc10."""
+    set_seed = env.set_seed
+
+    @functools.wraps(set_seed)
+    def set_seed_of_rank(seed: int | None) -> int | None:
+        from mmf.utils.distributed import get_rank
+
+        return set_seed(seed + get_rank() if seed and seed != -1 else seed)
+
+    env.set_seed = set_seed_of_rank
+    return "MMF would seed all ranks alike"
+
+
+def stop_early_on_all_ranks(early_stopping: ModuleType) -> str | None:
+    """`EarlyStopping.__call__` (MMF rc10 and main): where it stops, rank 0 waits for the others, which wait for its answer.
+
+    With several processes it only decides here; the trainers restore the best checkpoint on all ranks afterwards anyway.
+    Can go when MMF restores on all ranks.
+    """
+    stopping = early_stopping.EarlyStopping
+    decide = stopping.__call__
+
+    @functools.wraps(decide)
+    def decide_alike(self: Any, update: int, iteration: int, meter: Any) -> bool:
+        from mmf.utils.distributed import get_world_size
+
+        if get_world_size() < 2 or not self.should_stop:
+            return decide(self, update, iteration, meter)
+        self.should_stop = False
+        try:
+            decide(self, update, iteration, meter)
+        finally:
+            self.should_stop = True
+        return self.activated
+
+    stopping.__call__ = decide_alike
+    return "MMF's early stopping would hang with several processes"
+
+
+def heed_persistent_workers(build: ModuleType) -> str | None:
+    """`build_dataloader` (MMF main) makes `training.persistent_workers` a tuple, which is true whatever it holds.
+
+    Can go when MMF takes the comma out.
+    """
+    initialise = torch.utils.data.DataLoader.__init__
+
+    @functools.wraps(initialise)
+    def read_tuple(self: Any, *args: Any, persistent_workers: Any = False, **options: Any) -> None:
+        if isinstance(persistent_workers, tuple):
+            persistent_workers = all(persistent_workers)
+        initialise(self, *args, persistent_workers=persistent_workers, **options)
+
+    torch.utils.data.DataLoader.__init__ = read_tuple
+    return "MMF would ignore training.persistent_workers"
