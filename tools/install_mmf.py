@@ -1,7 +1,7 @@
-"""Put MMF into the environment that runs this, without its pins of 2020: `python tools/install_mmf.py rc10|main|FOLDER`.
+"""Put MMF into the environment that runs this, without its pins: `python tools/install_mmf.py rc10|main|FOLDER`.
 
-rc10: the release on PyPI. Its source archive holds no yaml, its wheels for Python 3.6-3.8 do and are pure Python but for
-      one extension that only models of scene text use; so the wheel is fetched, verified and unpacked on any Python.
+rc10: the release on PyPI. Its source archive holds no yaml, its wheels for Python 3.6-3.8 do and are pure Python but
+      for one extension that only models of scene text use; so the wheel is fetched, verified and unpacked anywhere.
 main: GitHub's main, built without that extension, because a compiler is not asked for.
 FOLDER: a checkout, which is only put on the path and stays as it is.
 """

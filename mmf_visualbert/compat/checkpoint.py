@@ -56,8 +56,8 @@ def compare(own: Mapping[str, Any], given: Mapping[str, Any], mapping: Mapping[s
     Args:
         own: state of the model.
         given: state in the checkpoint.
-        mapping: `checkpoint.pretrained_state_mapping`, from attributes of the model to attributes in the checkpoint; where
-            it is empty, names have to be equal.
+        mapping: `checkpoint.pretrained_state_mapping`, from attributes of the model to attributes in the checkpoint;
+            where it is empty, names have to be equal.
     """
     pairs = mapped_names(own, given, mapping) if mapping else {name: name for name in own if name in given}
     matched, mismatched = [], []
@@ -128,7 +128,7 @@ def guard_loading(checkpoint: ModuleType) -> str | None:
 
 
 def require_file(config: Any) -> None:
-    """Raise InputError where `checkpoint.resume_file` names a file that is not there and no zoo key stands in for it."""
+    """Raise InputError where `checkpoint.resume_file` is not there and no zoo key stands in for it."""
     if config.resume_file and not config.resume_zoo and not os.path.exists(config.resume_file):
         raise InputError(f"checkpoint.resume_file={config.resume_file} does not exist; give the path of a checkpoint")
 
@@ -137,8 +137,8 @@ def check_state(checkpoint: Any, state: Mapping[str, Any]) -> None:
     """Compare the checkpoint that is being loaded with the trainer's model, log the report, refuse what does not fit.
 
     Raises:
-        InputError: where nothing matches (nothing of one entry of the mapping), where a shape differs, or where a run that
-            does not train would use weights that are not in the checkpoint.
+        InputError: where nothing matches (nothing of one entry of the mapping), where a shape differs, or where a run
+            that does not train would use weights that are not in the checkpoint.
     """
     file, mapping, restoring = checkpoint._visualbert_loading
     own = checkpoint.trainer.model.state_dict()
@@ -172,8 +172,8 @@ def refuse_unfit(
         )
     if report.missing and "train" not in config.run_type:
         raise InputError(
-            f"{file} has no weights for {len(report.missing)} parts of the model ({examples(report.missing)}), which would "
-            "answer at random in a run that does not train; give the checkpoint of a model with the same heads"
+            f"{file} has no weights for {len(report.missing)} parts of the model ({examples(report.missing)}), which "
+            "would answer at random in a run that does not train; give the checkpoint of a model with the same heads"
         )
 
 
@@ -195,6 +195,6 @@ def refuse_finished_run(checkpoint: Any, file: str) -> None:
     if finished:
         raise InputError(
             f"{file} is from the end of a run ({trainer.num_updates} updates), so that this one would train for zero "
-            "updates; set checkpoint.resume_pretrained=true to start from its weights, or raise training.max_updates or "
-            "training.max_epochs to continue it"
+            "updates; set checkpoint.resume_pretrained=true to start from its weights, or raise training.max_updates "
+            "or training.max_epochs to continue it"
         )

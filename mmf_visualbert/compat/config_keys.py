@@ -67,4 +67,5 @@ def complaint(where: str, unknown: list[str], known: Mapping[str, Any], hints: M
         hint = hints.get(key) or (f"did you mean '{near}'?" if near else "")
         named.append(f"'{key}'" + (f" ({hint})" if hint else ""))
     keys = "the key " if len(named) == 1 else "the keys "
-    return f"{where}: neither {mmf} nor mmf_visualbert reads {keys}{', '.join(named)}; correct or remove what is named here"
+    listed = keys + ", ".join(named)
+    return f"{where}: neither {mmf} nor mmf_visualbert reads {listed}; correct or remove what is named here"

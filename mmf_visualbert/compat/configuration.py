@@ -44,8 +44,8 @@ HINTS = {
 def run_from_yaml_alone(configuration: ModuleType) -> str | None:
     """`Configuration` (MMF rc10 and main) looks for `model` and `datasets` on the command line only.
 
-    Where they are absent there, they are taken from the yaml. For our model rc10's console also shows the run's progress
-    unless the yaml says otherwise. Can go when MMF reads them from the yaml.
+    Where they are absent there, they are taken from the yaml. For our model rc10's console also shows the run's
+    progress unless the yaml says otherwise. Can go when MMF reads them from the yaml.
     """
     cls = configuration.Configuration
     build_model, build_datasets = cls._build_model_config, cls._build_dataset_config
@@ -70,7 +70,8 @@ def run_from_yaml_alone(configuration: ModuleType) -> str | None:
 def take_from_yaml(opts: Any, user: Any) -> None:
     """Copy `model` and `datasets` from the yaml's configuration to the command line's, where that has none.
 
-    A list of datasets becomes the comma-separated string that MMF splits. `dataset` is understood as on the command line.
+    A list of datasets becomes the comma-separated string that MMF splits. `dataset` is understood as on the command
+    line.
     """
     if opts.get("model") is None and user.get("model") is not None:
         opts["model"] = user["model"]
@@ -101,7 +102,7 @@ def find_our_configs(configuration: ModuleType) -> str | None:
 
 
 def our_path(path: str) -> str | None:
-    """The file below `projects/visualbert` of the working folder or of this package that `path` ends in, if there is one."""
+    """The file of the working folder or of this package that `path` means from `projects/visualbert` on, if any."""
     start = path.find(PROJECT)
     if start == -1:
         return None

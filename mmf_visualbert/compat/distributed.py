@@ -12,7 +12,7 @@ NO_CUDA = "MMF runs several processes only with CUDA and NCCL"
 
 
 def take_gloo_without_cuda(distributed: ModuleType) -> str | None:
-    """`get_rank`, `synchronize` and others (MMF rc10 and main) see one process without NCCL; `distributed_init` calls CUDA.
+    """`get_rank` and others (MMF rc10 and main) see one process without NCCL; `distributed_init` calls CUDA.
 
     Can go when MMF asks whether torch.distributed is initialized, and for nothing more.
     """
@@ -76,7 +76,7 @@ def train_release_without_cuda(base_trainer: ModuleType) -> str | None:
 
 
 def train_main_without_cuda(device: ModuleType) -> str | None:
-    """`TrainerDeviceMixin` (MMF main) takes CUDA devices where there are several processes. Can go when it asks first."""
+    """`TrainerDeviceMixin` (MMF main) takes CUDA devices for several processes. Can go when it asks first."""
     return train_without_cuda(device, device.TrainerDeviceMixin, "configure_device")
 
 

@@ -37,7 +37,7 @@ def environment_value(key: str, default: str | None = None) -> Any:
 
 
 def give_none_for_missing_keys() -> str | None:
-    """`config.learning_rate` where there is none (MMF rc10; `config.model` in main): omegaconf 2.1 raises, 2.0 gave None.
+    """`config.learning_rate` where there is none (MMF rc10; main: `config.model`): omegaconf 2.1 raises.
 
     Only for MMF's own code and for configurations that are not in struct mode. Can go when MMF reads with `get`.
     """

@@ -1,7 +1,7 @@
 """The list of repairs: which import each accompanies, and which of them were needed in this process and why.
 
-A repair is a function without arguments (`before` an import) or with the imported module (`after` it). It looks whether it
-is needed, does its work, and returns the reason in a few words, or None where nothing was to do.
+A repair is a function without arguments (`before` an import) or with the imported module (`after` it). It looks whether
+it is needed, does its work, and returns the reason in a few words, or None where nothing was to do.
 """
 
 import importlib

@@ -17,8 +17,8 @@ class NoVectors(dict):
 
     def __getitem__(self, name: Any) -> Any:
         raise InputError(
-            f"word vectors '{name}' come from torchtext, whose last release needs torch 2.3, so that this environment has "
-            "none; choose a vocabulary of another type"
+            f"word vectors '{name}' come from torchtext, whose last release needs torch 2.3, so that this environment "
+            "has none; choose a vocabulary of another type"
         )
 
 

@@ -15,7 +15,7 @@ NUMPY_SCALARS = [type(np.dtype(kind)) for kind in ("float64", "float32", "int64"
 
 
 def load_weights_only(checkpoint: ModuleType) -> str | None:
-    """`torch.load` in `mmf.utils.checkpoint` (MMF rc10 and main): unrestricted before torch 2.6, refuses numpy's numbers since.
+    """`torch.load` of checkpoints (MMF rc10 and main): unrestricted before torch 2.6, refuses numpy's numbers since.
 
     MMF's own checkpoints hold weights, plain containers and numbers, which is all that is let through. Can go when MMF
     passes `weights_only=True` itself.
@@ -61,8 +61,8 @@ def describe(name: str, error: Exception) -> str:
     unknown = re.search(r"GLOBAL ([\w.]+)", str(error))
     if unknown:
         return (
-            f"{name} holds Python objects ({unknown.group(1)}) beside weights, which are not loaded because they could run "
-            "any code; save its state dict alone and give that file"
+            f"{name} holds Python objects ({unknown.group(1)}) beside weights, which are not loaded because they could "
+            "run any code; save its state dict alone and give that file"
         )
     return (
         f"{name} is not a checkpoint, or was cut off while it was written ({type(error).__name__}); "

@@ -7,7 +7,7 @@ from mmf_visualbert.errors import InputError
 
 
 def restore_read_video(io: ModuleType) -> str | None:
-    """`torchvision.io.read_video` (MMF main): removed in torchvision 0.28. Can go when MMF's charades reads otherwise."""
+    """`torchvision.io.read_video` (MMF main): removed in torchvision 0.28. Can go with MMF's charades."""
     if hasattr(io, "read_video"):
         return None
     io.read_video = refuse_video

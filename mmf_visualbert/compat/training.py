@@ -53,9 +53,9 @@ def seed_each_rank(env: ModuleType) -> str | None:
 
 
 def stop_early_on_all_ranks(early_stopping: ModuleType) -> str | None:
-    """`EarlyStopping.__call__` (MMF rc10 and main): where it stops, rank 0 waits for the others, which wait for its answer.
+    """`EarlyStopping.__call__` (MMF rc10 and main): where it stops, rank 0 and the others wait for each other.
 
-    With several processes it only decides here; the trainers restore the best checkpoint on all ranks afterwards anyway.
+    With several processes it only decides here; the trainers restore the best checkpoint on all ranks afterwards.
     Can go when MMF restores on all ranks.
     """
     stopping = early_stopping.EarlyStopping
