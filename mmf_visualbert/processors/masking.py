@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -59,30 +60,30 @@ class MaskedLanguageModeling:
         self.mask_share = mask_share
         self.random_share = random_share
         self.mask_id = tokenizer.mask_id
-        self.maskable = torch.ones(tokenizer.vocab_size, dtype=torch.bool)
+        self.maskable = np.ones(tokenizer.vocab_size, dtype=bool)
         self.maskable[list(tokenizer.special_ids)] = False
-        replaceable = self.maskable.clone()
+        replaceable = self.maskable.copy()
         replaceable[list(tokenizer.unused_ids)] = False
-        self.replacements = replaceable.nonzero().squeeze(1)
+        self.replacements = np.flatnonzero(replaceable)
 
     def __call__(self, assembled: Assembled) -> Masked:
         """Hides pieces of `assembled`, which is left as it is."""
-        original = assembled.input_ids
-        used = original[: assembled.length]
-        draws = torch.rand(2, assembled.length)
-        # A piece that cannot be chosen draws 2, so the smallest draw is always one that can, if there is any.
-        draw = torch.where(self.maskable[used], draws[0], 2.0)
-        chosen = draw < self.probability
-        if not chosen.any():
-            smallest = draw.argmin()
-            chosen[smallest] = draw[smallest] < 1
-        labels = torch.full_like(original, NOT_MASKED)
-        labels[: assembled.length] = torch.where(chosen, used, NOT_MASKED)
+        used = assembled.input_ids[: assembled.length].numpy()
+        draws = torch.rand(assembled.length).numpy()
+        draws[~self.maskable[used]] = 2  # above every probability, and never the smallest if any piece can be chosen
+        chosen = np.flatnonzero(draws < self.probability)
+        if not len(chosen):
+            smallest = draws.argmin(keepdims=True)
+            chosen = smallest[draws[smallest] < 1]
 
-        random_pieces = self.replacements[torch.randint(len(self.replacements), (assembled.length,))]
-        fate = draws[1]
-        replaced = torch.where(fate < self.mask_share, self.mask_id, random_pieces)
-        replaced = torch.where(fate < self.mask_share + self.random_share, replaced, used)
-        input_ids = original.clone()
-        input_ids[: assembled.length] = torch.where(chosen, replaced, used)
+        originals = used[chosen]
+        fates = torch.rand(len(chosen)).numpy()
+        randoms = self.replacements[torch.randint(len(self.replacements), (len(chosen),)).numpy()]
+        replaced = np.where(fates < self.mask_share + self.random_share, randoms, originals)
+        replaced[fates < self.mask_share] = self.mask_id
+
+        input_ids = assembled.input_ids.clone()
+        input_ids.numpy()[chosen] = replaced
+        labels = torch.full_like(input_ids, NOT_MASKED)
+        labels.numpy()[chosen] = originals
         return Masked(input_ids, labels)
