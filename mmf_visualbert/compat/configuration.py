@@ -22,6 +22,7 @@ ROOTS = (PACKAGE.parent, PACKAGE)  # of a checkout, and of an installed package
 READ_BY_BOTH = (
     "learning_rate",
     "includes",
+    "training.max_grad_l2_norm",
     "training.resume_file",
     "training.resume",
     "training.resume_best",
@@ -33,7 +34,7 @@ READ_BY_BOTH = (
     "scheduler.type",
     "scheduler.params",
 )
-READ_BY_MAIN = ("checkpoint.bypass_shape_mismatch", "distributed.nccl")
+READ_BY_MAIN = ("checkpoint.bypass_shape_mismatch", "distributed.nccl", "evaluation.torchmetrics")
 HINTS = {
     "training.fp16": "set model_config.visualbert.precision, or take GitHub's MMF",
     "training.update_frequency": "only GitHub's MMF accumulates gradients",
