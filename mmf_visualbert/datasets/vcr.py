@@ -222,19 +222,23 @@ def build_vcr(config: Mapping[str, Any], split: str, processors: Mapping[str, An
     most = config.get("max_regions")
     if most is not None and most < facts.regions:
         raise InputError(
-            f"the split '{split}' has a record with {facts.regions} regions, but max_regions is {most}; raise it, or set "
-            "it to null"
+            f"the split '{split}' has a record with {facts.regions} regions, but max_regions is {most}; raise it, or "
+            "set it to null"
         )
     answer_label = (config.get("answer_label") or {}).get(split)
     if split == "train" and answer_label is not None:
         raise InputError("answer_label.train has to be null: rationales are trained with the right answer (Appendix B)")
+    condition = answer_condition(answer_label, facts.labelled, Path(config.get("data_dir") or "."))
+    if condition.predicted is not None:
+        for record in annotations:
+            condition.answers(record)
     return VCR(
         annotations,
         sequences,
         regions,
         facts._replace(regions=most or facts.regions),
         mode=config.get("mode", "answer"),
-        condition=answer_condition(answer_label, facts.labelled, Path(config.get("data_dir") or ".")),
+        condition=condition,
         masking=processors.get("masking_processor"),
         sequences_per_sample=config.get("sequences_per_sample") if facts.labelled else None,
         repeatable=split != "train",

@@ -1,7 +1,7 @@
 """On which answers a rationale is judged (Appendix B): the right one, a given one, each of the four, or a model's."""
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,14 +23,32 @@ class Condition(NamedTuple):
     """The answers that the rationales of a record are conditioned on.
 
     Attributes:
-        answers: from a record to the indices of its answers.
-        is_gold: whether it is the right answer, so that the rationale's label is the target.
         columns: names of the scores.
+        is_gold: whether it is the right answer, so that the rationale's label is the target.
+        fixed: the same answers for every record.
+        predicted: annot_id -> answer, of the file at `path`.
+        path: where `predicted` comes from.
     """
 
-    answers: Callable[[VcrRecord], Sequence[int]]
-    is_gold: bool
     columns: tuple[str, ...]
+    is_gold: bool = False
+    fixed: tuple[int, ...] = ()
+    predicted: dict[str, int] | None = None
+    path: Path | None = None
+
+    def answers(self, record: VcrRecord) -> tuple[int, ...]:
+        """Indices of a record's answers that are conditioned on.
+
+        Raises:
+            InputError: where the predictions have no answer for it.
+        """
+        if self.is_gold:
+            return (record.answer_label,)
+        if self.predicted is None:
+            return self.fixed
+        if record.annot_id not in self.predicted:
+            raise InputError(f"{record.where}: {self.path} has no answer for it; predict the answers of the same split")
+        return (self.predicted[record.annot_id],)
 
 
 def answer_condition(setting: Any, labelled: bool, data_dir: Path = Path()) -> Condition:
@@ -45,29 +63,18 @@ def answer_condition(setting: Any, labelled: bool, data_dir: Path = Path()) -> C
     Raises:
         InputError: for another setting, or a file that is missing or holds no such predictions.
     """
+    if setting == ALL or (setting is None and not labelled):
+        columns = tuple(column for answer in range(CHOICES) for column in conditioned_columns(answer))
+        return Condition(columns, fixed=tuple(range(CHOICES)))
     if setting is None:
-        return _all() if not labelled else Condition(lambda record: [record.answer_label], True, RATIONALE_COLUMNS)
-    if setting == ALL:
-        return _all()
+        return Condition(RATIONALE_COLUMNS, is_gold=True)
     if str(setting) in map(str, range(CHOICES)):
-        answer = int(setting)
-        return Condition(lambda record: [answer], False, conditioned_columns(answer))
+        return Condition(conditioned_columns(int(setting)), fixed=(int(setting),))
     if not isinstance(setting, str):
         raise InputError(f"answer_label is {setting!r}; set it to 0, 1, 2, 3, 'all', a file of predictions or null")
     path = data_dir / setting
     predicted = {entry["annot_id"]: best_answer(entry, path) for entry in read_predictions(path)}
-
-    def of_record(record: VcrRecord) -> list[int]:
-        if record.annot_id not in predicted:
-            raise InputError(f"{record.where}: {path} has no answer for it; predict the answers of the same split")
-        return [predicted[record.annot_id]]
-
-    return Condition(of_record, False, RATIONALE_COLUMNS)
-
-
-def _all() -> Condition:
-    columns = tuple(column for answer in range(CHOICES) for column in conditioned_columns(answer))
-    return Condition(lambda record: range(CHOICES), False, columns)
+    return Condition(RATIONALE_COLUMNS, predicted=predicted, path=path)
 
 
 def read_predictions(path: Path) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from mmf_visualbert.datasets.files import read_json
@@ -188,6 +189,14 @@ class DetectedRegions:
                 return folder / self.files[key]
         folders = " and ".join(str(folder) for folder in self.folders)
         raise InputError(f"{name}: the image {self.files[key]} is missing in {folders}; unpack the images there")
+
+    def size(self, key: str) -> tuple[int, int]:
+        """Width and height of an image, in pixels."""
+        objects = self.objects[key]
+        if objects is not None:
+            return objects.width, objects.height
+        with Image.open(self.path(key, key)) as image:
+            return image.size
 
     def tensors(self, key: str) -> dict[str, Tensor]:
         """`image` (3, H, W) and the tensors of `region_tensors`, of all detections."""

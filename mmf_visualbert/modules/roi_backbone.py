@@ -84,11 +84,13 @@ class RoiBackbone(nn.Module):
             image: (B, 3, H, W) float, normalised.
             boxes: (B, R, 4) float, x1, y1, x2, y2 in pixels of the image.
             segmentation: (B, R, 14, 14) float, 1 inside the region.
-            mask: (B, R) bool, True where there is a region.
+            mask: (B, R) bool, True where there is a region. Padding is at the end.
 
         Returns:
             (N, P).
         """
+        used = int(mask.sum(dim=1).max())
+        boxes, segmentation, mask = boxes[:, :used], segmentation[:, :used], mask[:, :used]
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.frozen != "all"):
             maps = self.image_maps(image)
             regions = roi_align(maps, boxes, 1 / STRIDE, BINS)[mask]  # (N, C, 7, 7)

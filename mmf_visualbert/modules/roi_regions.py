@@ -14,8 +14,10 @@ from mmf_visualbert.catalog import register
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.modules.roi_backbone import RoiBackbone
 from mmf_visualbert.modules.roi_resnet import build_resnet
+from mmf_visualbert.modules.roi_weights import load_backbone
 
 OBJECT_CLASSES = 81
+IMAGENET = "imagenet"
 
 
 class RegionsOutput(NamedTuple):
@@ -92,9 +94,7 @@ class RoiRegions(nn.Module):
                 "the batch has images but the region encoder has backbone: null; name a backbone, or give the dataset "
                 "a store of precomputed features"
             )
-        used = int(mask.sum(dim=1).max())
-        boxes, shapes = batch["region_pixel_boxes"][:, :used], batch["region_segm"][:, :used]
-        return self.backbone(batch["image"], boxes, shapes, mask[:, :used])
+        return self.backbone(batch["image"], batch["region_pixel_boxes"], batch["region_segm"], mask)
 
     def _precomputed(self, features: Tensor, mask: Tensor) -> Tensor:
         if self.backbone is not None and self.backbone.frozen != "all":
@@ -127,16 +127,15 @@ def build_roi_regions(
     """`RoiRegions` from plain settings.
 
     Args:
-        backbone, weights, width: see `build_resnet`; `backbone: null` for precomputed features alone.
+        backbone, width: see `build_resnet`; `backbone: null` for precomputed features alone.
+        weights: of the backbone: `imagenet`, torchvision's, downloaded; a file, see `load_backbone`; null, random ones.
         frozen, batch_norm: see `RoiBackbone`; true means `all`, false `none`.
         pooled_dimension: P of precomputed features; only read where `backbone` is null.
         The others as in `RoiRegions`.
     """
     roi_backbone = None
     if backbone is not None:
-        if isinstance(frozen, bool):
-            frozen = "all" if frozen else "none"
-        roi_backbone = RoiBackbone(build_resnet(backbone, weights, width), frozen, batch_norm)
+        roi_backbone = build_roi_backbone(backbone, weights, width, frozen, batch_norm)
     return RoiRegions(
         region_dimension=region_dimension,
         backbone=roi_backbone,
@@ -145,3 +144,15 @@ def build_roi_regions(
         dropout=dropout,
         classify_objects=classify_objects,
     )
+
+
+def build_roi_backbone(
+    name: str, weights: str | None, width: int = 16, frozen: str | bool = "none", batch_norm: str = "batch"
+) -> RoiBackbone:
+    """`RoiBackbone` from plain settings, as in `build_roi_regions`."""
+    if isinstance(frozen, bool):
+        frozen = "all" if frozen else "none"
+    backbone = RoiBackbone(build_resnet(name, weights == IMAGENET, width), frozen, batch_norm)
+    if weights not in (None, IMAGENET):
+        load_backbone(backbone, weights)
+    return backbone

@@ -1,15 +1,11 @@
 """ResNets cut for RoI features: what torchvision has, and a small one, with R2C's strides."""
 
-from pathlib import Path
-
-import torch
-from torch import Tensor, nn
+from torch import nn
 from torchvision.models import resnet as torchvision_resnet
 
 from mmf_visualbert.errors import InputError
 
 SMALL = "small"
-IMAGENET = "imagenet"
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 
 
@@ -44,28 +40,26 @@ def _basic_block(channels: int, wider: int, stride: int) -> nn.Module:
     return torchvision_resnet.BasicBlock(channels, wider, stride, shortcut)
 
 
-def build_resnet(name: str = "resnet50", weights: str | None = None, width: int = 16) -> nn.Module:
+def build_resnet(name: str = "resnet50", imagenet: bool = False, width: int = 16) -> nn.Module:
     """A ResNet without its classifier, whose stages 2 and 3 halve in their first convolution, and stage 4 not at all.
 
     The strides are R2C's (utils/detector.py), after Caffe's ResNet: a map of 1/16 below the RoIs, RoIs at full size.
 
     Args:
         name: `resnet50` or any other ResNet of torchvision; `small` for `SmallResNet`.
-        weights: `imagenet` for torchvision's (IMAGENET1K_V1, downloaded), a file of such weights, None for random ones.
+        imagenet: with torchvision's weights (IMAGENET1K_V1, downloaded); random ones otherwise.
         width: of `small`.
 
     Raises:
-        InputError: for an unknown name, or weights that are missing or do not fit.
+        InputError: for an unknown name, or weights that cannot be had.
     """
     if name == SMALL:
+        if imagenet:
+            raise InputError("there are no ImageNet weights for the backbone 'small'; set weights: null")
         model = SmallResNet(width)
     else:
-        model = _torchvision_resnet(name, weights == IMAGENET)
+        model = _torchvision_resnet(name, imagenet)
         del model.fc, model.avgpool
-    if weights not in (None, IMAGENET):
-        load_resnet(model, Path(weights))
-    elif weights == IMAGENET and name == SMALL:
-        raise InputError("there are no ImageNet weights for the backbone 'small'; set weights: null")
     for stage in ("layer2", "layer3"):
         _set_strides(getattr(model, stage)[0], first=2)
     _set_strides(model.layer4[0], first=1, shortcut=1)
@@ -75,34 +69,6 @@ def build_resnet(name: str = "resnet50", weights: str | None = None, width: int 
 def out_channels(stage: nn.Sequential) -> int:
     """Channels that a stage of a ResNet gives: those of its last BatchNorm."""
     return [module for module in stage[-1].modules() if isinstance(module, nn.BatchNorm2d)][-1].num_features
-
-
-def load_resnet(model: nn.Module, path: Path) -> None:
-    """Loads torchvision's weights from a file; the classifier in it is passed over.
-
-    Raises:
-        InputError: where the file is missing, no weights, or another ResNet's.
-    """
-    if not path.is_file():
-        raise InputError(f"the backbone's weights {path} are missing; put the file there, or set weights: imagenet")
-    try:
-        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises of many kinds, by what the file is
-        raise InputError(f"{path} cannot be read as weights ({error}); give a state dict saved by torch") from error
-    state = {name: value for name, value in state.items() if not name.startswith("fc.")}
-    own = model.state_dict()
-    missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
-    unknown = [name for name in state if name not in own]
-    if missing or unknown:
-        odd = f"lacks {missing[0]}" if missing else f"has {unknown[0]}, which the backbone lacks"
-        raise InputError(f"{path} {odd}; give the weights of the backbone that the configuration names")
-    wrong = [name for name in state if state[name].shape != own[name].shape]
-    if wrong:
-        shapes = f"{tuple(state[wrong[0]].shape)} instead of {tuple(own[wrong[0]].shape)}"
-        raise InputError(
-            f"{path} holds {wrong[0]} of shape {shapes}; give the weights of the backbone that is configured"
-        )
-    model.load_state_dict(state, strict=False)
 
 
 def _torchvision_resnet(name: str, pretrained: bool) -> nn.Module:

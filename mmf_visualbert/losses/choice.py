@@ -1,0 +1,29 @@
+"""R2C's auxiliary loss on the objects of a frame. The loss over VCR's choices is `visualbert_cross_entropy`."""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mmf_visualbert.catalog import register
+
+
+@register("loss", "visualbert_region_classes")
+class RegionClasses(nn.Module):
+    """L = -(w / N) sum over the batch's N regions of log p(class), the whole image being background.
+
+    It keeps the RoI backbone able to tell objects apart. R2C has w = 1 (utils/detector.py, cnn_regularization_loss),
+    the released VisualBERT 0.
+
+    Args:
+        weight: w.
+    """
+
+    def __init__(self, weight: float = 1.0) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Tensor:
+        """Reads `region_classes` and `region_mask` (B, R) and `region_class_logits` (N, 81). Gives ()."""
+        classes = sample_list["region_classes"][sample_list["region_mask"]]
+        return self.weight * functional.cross_entropy(model_output["region_class_logits"].float(), classes)
