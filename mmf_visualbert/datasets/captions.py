@@ -242,6 +242,23 @@ def build_captions(
     pairs = None
     if config.get("sentence_image", True):
         pairs = CaptionPairs(images, config.get("random_caption_probability", 0.5), config.get("lone_caption", "alone"))
-    return Captions(
-        images, processors["text_processor"], regions, processors.get("masking_processor"), pairs, split != "train"
-    )
+    text = processors["text_processor"]
+    _report_cuts(images, text, pairs is not None, split)
+    return Captions(images, text, regions, processors.get("masking_processor"), pairs, split != "train")
+
+
+def _report_cuts(images: Sequence[CaptionedImage], text: TextAssembler, in_pairs: bool, split: str) -> None:
+    captions = [caption for image in images for caption in image.captions]
+    room = (text.max_seq_length - 3) // 2 if in_pairs else text.max_seq_length - 2
+    cut = text.tokenizer.longer_than(captions, room)
+    if cut:
+        logger.warning(
+            "captions %s: %d of %d captions have more than %d word pieces and %s cut to max_seq_length %d, first '%s'",
+            split,
+            len(cut),
+            len(captions),
+            room,
+            "may be" if in_pairs else "are",
+            text.max_seq_length,
+            captions[cut[0]],
+        )

@@ -1,5 +1,6 @@
 import json
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -420,6 +421,22 @@ def test_missing_features_are_found_at_build(tmp_path):
     config, processors = configured(tmp_path, features=(1, 3))
     with pytest.raises(InputError, match=r"the image 2 of .*captions\.json has no region features: 'COCO_val2014_0*2'"):
         build_captions(config, "train", processors)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"), [(True, "more than 6 .* may be cut"), (False, "more than 14 .* are cut")]
+)
+def test_cut_captions_are_reported(tmp_path, caplog, pairs, message):
+    config, processors = configured(tmp_path, sentence_image=pairs)
+    build_captions(config, "train", processors)
+    assert not caplog.records
+    content = coco([1, 2, 3, 4], per_image=3)
+    content["annotations"][1]["caption"] = " ".join(["w0x0"] * 20)
+    write_json(tmp_path / "coco" / "captions.json", content)
+    build_captions(config, "train", processors)
+    assert re.search(
+        f"captions train: 1 of 9 captions have {message} to max_seq_length 16, first 'w0x0 w0x0", caplog.text
+    )
 
 
 def test_a_part_that_is_not_configured(tmp_path):
