@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import sys
 from pathlib import Path
 
 # The newest release on PyPI. What GitHub's main has repaired since is only needed up to this version.
@@ -34,3 +35,8 @@ def is_release() -> bool:
 def numbers(version: str) -> tuple[int, ...]:
     """`1.0.0rc10` as (1, 0, 0, 10), so that versions can be compared."""
     return tuple(int(number) for number in re.findall(r"\d+", version))
+
+
+def python_fits() -> bool:
+    """Whether this Python is one that the package is made for."""
+    return (3, 10) <= sys.version_info < (3, 14)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -13,7 +14,7 @@ MMF_PACKAGES = ("mmf", "mmf_cli", "__main__")
 def register_env_resolver() -> str | None:
     """`${env:X,}` in the defaults of MMF rc10: the resolver `env` was removed in omegaconf 2.1.
 
-    Registered again whenever MMF clears all resolvers. Can go with rc10.
+    Registered again whenever MMF clears all resolvers, and `register_resolver` without its warning. Can go with rc10.
     """
     if OmegaConf.has_resolver("env"):
         return None
@@ -23,15 +24,17 @@ def register_env_resolver() -> str | None:
         clear()
         OmegaConf.register_new_resolver("env", environment_value)
 
+    def register_resolver(name: str, resolver: Callable[..., Any]) -> None:
+        OmegaConf.register_new_resolver(name, resolver, replace=True)
+
     OmegaConf.clear_resolvers = staticmethod(clear_resolvers)
+    OmegaConf.register_resolver = staticmethod(register_resolver)
     OmegaConf.register_new_resolver("env", environment_value)
-    if not hasattr(OmegaConf, "register_resolver"):
-        OmegaConf.register_resolver = staticmethod(OmegaConf.register_new_resolver)
     return "omegaconf 2.1 removed the resolver env"
 
 
 def environment_value(key: str, default: str | None = None) -> Any:
-    """The environment variable `key`, read as YAML would read it, as omegaconf 2.0 did."""
+    """The environment variable `key`, or the default."""
     value = os.environ.get(key)
     return default if value is None else value
 
@@ -41,7 +44,7 @@ def give_none_for_missing_keys() -> str | None:
 
     Only for MMF's own code and for configurations that are not in struct mode. Can go when MMF reads with `get`.
     """
-    if getattr(OmegaConf.create(), "missing", None) is None and not raises_for_missing():
+    if not raises_for_missing():
         return None
     get_attribute = DictConfig.__getattr__
 

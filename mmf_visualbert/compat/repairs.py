@@ -45,6 +45,7 @@ REPAIRS = (
     Repair("omegaconf_behaviour.give_none_for_missing_keys", "before", "mmf"),
     Repair("omegaconf_behaviour.restore_pretty", "before", "mmf", RELEASE),
     Repair("warning_filters.hide_what_users_cannot_mend", "before", "mmf"),
+    Repair("warning_filters.keep_hidden", "after", "mmf.utils.distributed"),
     Repair("torch_load.load_weights_only", "after", "mmf.utils.checkpoint"),
     # what goes wrong in MMF
     Repair("training.leave_anomaly_detection_off", "after", "mmf.trainers.base_trainer", RELEASE),

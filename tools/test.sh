@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Makes the environment if it is not there, checks the code's style and runs all tests: bash tools/test.sh [pytest's arguments]
+#
+# VENV, PYTHON, MMF and TORCH_INDEX_URL as tools/setup.sh takes them.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+bash tools/setup.sh
+python=${VENV:-.venv}/bin/python
+# Tests are small: several threads would spend their time waiting for each other.
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} MKL_NUM_THREADS=${MKL_NUM_THREADS:-1} TOKENIZERS_PARALLELISM=false
+# No test may depend on a download.
+export HF_HUB_OFFLINE=1
+
+echo "test: ruff" >&2
+"$python" -m ruff check .
+"$python" -m ruff format --check .
+echo "test: pytest" >&2
+"$python" -m pytest "$@"
