@@ -108,7 +108,7 @@ def framework() -> Iterator[Finding]:
         yield Finding("the model visualbert is not registered with MMF", False)
     if not any((Path(path) / STARTUP).is_file() for path in sys.path if path):
         yield Finding(
-            f"{STARTUP} is missing, so `import mmf` only works after `import mmf_visualbert` - install the package"
+            f"{STARTUP} is missing, so `import mmf` needs `import mmf_visualbert` before it - install the package"
         )
 
 

@@ -48,7 +48,8 @@ def nearest(unknown: str, known: Mapping[str, Any]) -> str | None:
     same_name = sorted((path for path in paths if path.rpartition(".")[2] == name), key=len)
     if same_name:
         return same_name[0]
-    return next(iter(difflib.get_close_matches(unknown, paths, n=1, cutoff=0.75)), None)
+    others = [path for path in paths if not unknown.startswith(f"{path}.")]
+    return next(iter(difflib.get_close_matches(unknown, others, n=1, cutoff=0.75)), None)
 
 
 def complaint(where: str, unknown: list[str], known: Mapping[str, Any], hints: Mapping[str, str], mmf: str) -> str:
