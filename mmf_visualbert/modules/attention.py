@@ -1,4 +1,4 @@
-"""Attention kernels by name.
+"""Attention kernels for padded batches.
 
 A kernel takes query (B, heads, K, d), key and value (B, heads, L, d), a mask that broadcasts to (B, heads, K, L) with
 True where attention is allowed, or None, and the probability of dropping a weight. It gives the context (B, heads, K,
@@ -10,8 +10,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 from torch.nn import functional
-
-from mmf_visualbert.errors import InputError
 
 Kernel = Callable[[Tensor, Tensor, Tensor, Tensor | None, float], tuple[Tensor, Tensor | None]]
 
@@ -32,18 +30,3 @@ def sdpa(
 ) -> tuple[Tensor, Tensor | None]:
     """torch's fused attention; it never gives weights."""
     return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout), None
-
-
-KERNELS: dict[str, Kernel] = {"sdpa": sdpa, "eager": eager}
-
-
-def kernel(name: str) -> Kernel:
-    """The kernel called `name`.
-
-    Raises:
-        InputError: where there is none.
-    """
-    try:
-        return KERNELS[name]
-    except KeyError:
-        raise InputError(f"attention is '{name}', but it has to be one of {', '.join(KERNELS)}") from None

@@ -87,7 +87,7 @@ def build_visualbert(
     random_init: bool = False,
     fusion: str = "early",
     alignment: str = "sum",
-    attention: str = "sdpa",
+    attention: str = "auto",
     pooler: bool = True,
     gradient_checkpointing: bool = False,
     **sizes: Any,
@@ -100,7 +100,7 @@ def build_visualbert(
         random_init: take only the size of `bert` (Table 5, C3). Where `bert` is None it has to be True.
         fusion: "early", or "late" for "w/o Early Fusion" (§4).
         alignment: "sum" (§3.2) or "mean" (the authors' code) of the positions of aligned words.
-        attention: kernel, "sdpa" or "eager".
+        attention: "auto", "packed", "sdpa" or "eager", see `VisualBert`.
         pooler: whether a head reads the pooled state.
         gradient_checkpointing: less memory, about a third slower.
         sizes: fields of transformers' `BertConfig` (hidden_size, num_hidden_layers, num_attention_heads,

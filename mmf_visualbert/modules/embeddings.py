@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.modules.dropout import Dropout
 from mmf_visualbert.modules.inputs import RegionInputs, TextInputs
 
 ALIGNMENTS = ("sum", "mean")
@@ -58,7 +59,7 @@ class VisualBertEmbeddings(nn.Module):
         self.visual_position_embeddings = nn.Embedding(max_position_embeddings, hidden_size)
         self.visual_projection = nn.Linear(region_dimension, hidden_size)
         self.LayerNorm = nn.LayerNorm(hidden_size, eps=layer_norm_eps)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     @torch.no_grad()
     def copy_text_tables_to_regions(self) -> None:

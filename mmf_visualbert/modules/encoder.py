@@ -1,6 +1,6 @@
 """The stack of Transformer layers, on the parts of transformers' `BertLayer`.
 
-Shapes: B batch, L tokens, K chosen positions, H hidden size.
+How states lie in memory, and so their shapes, is the business of `layout.Layout`.
 """
 
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers.models.bert.modeling_bert import BertLayer
 
-from mmf_visualbert.modules.attention import Kernel
-from mmf_visualbert.modules.layout import Chosen, Padded
+from mmf_visualbert.modules.dropout import Dropout
+from mmf_visualbert.modules.layout import Chosen, Layout
 
 
 class LayerOutput(NamedTuple):
-    """States after a layer, (B, L, H) or (B, K, H), and attention weights (B, heads, L or K, L) where there are any."""
+    """States after a layer, and its attention weights (B, heads, L, L) where there are any."""
 
-    hidden: Tensor
+    states: Tensor
     weights: Tensor | None
 
 
@@ -38,24 +38,26 @@ class Layer(nn.Module):
         self.attention = layer.attention
         self.intermediate = layer.intermediate
         self.output = layer.output
+        for part in (self.attention.self, self.attention.output, self.output):
+            part.dropout = Dropout(part.dropout.p)
 
-    def forward(self, hidden: Tensor, layout: Padded, kernel: Kernel, chosen: Chosen | None = None) -> LayerOutput:
-        """States (B, L, H) -> (B, L, H), or (B, K, H) where only chosen positions are wanted."""
+    def forward(self, states: Tensor, layout: Layout, chosen: Chosen | None = None) -> LayerOutput:
+        """States -> states, or chosen states where only those are wanted; see `Layout` for their shapes."""
         attention = self.attention.self
-        queried = hidden if chosen is None else layout.select(hidden, chosen)
+        queried = states if chosen is None else layout.select(states, chosen)
         dropout = attention.dropout.p if self.training else 0.0
-        query, key, value = attention.query(queried), attention.key(hidden), attention.value(hidden)
-        context, weights = layout.attend(kernel, query, key, value, self.heads, dropout)
+        query, key, value = attention.query(queried), attention.key(states), attention.value(states)
+        context, weights = layout.attend(query, key, value, self.heads, dropout, chosen)
         attended = self.attention.output(context, queried)
         return LayerOutput(self.output(self.intermediate(attended), attended), weights)
 
 
 class EncoderOutput(NamedTuple):
-    """Last states, and those after the embeddings and each layer and the weights of each layer, where asked for."""
+    """States after the last layer; and where asked for those after the embeddings and each layer, and all weights."""
 
-    hidden: Tensor
-    hidden_states: tuple[Tensor, ...]
-    attentions: tuple[Tensor, ...]
+    states: Tensor
+    hidden_states: tuple[Tensor, ...] = ()
+    attentions: tuple[Tensor | None, ...] = ()
 
 
 class Encoder(nn.Module):
@@ -73,31 +75,26 @@ class Encoder(nn.Module):
         self.gradient_checkpointing = gradient_checkpointing
 
     def forward(
-        self, hidden: Tensor, layout: Padded, kernel: Kernel, *, chosen: Chosen | None = None, keep: bool = False
+        self, states: Tensor, layout: Layout, *, chosen: Chosen | None = None, keep: bool = False
     ) -> EncoderOutput:
-        """States (B, L, H) -> (B, L, H).
+        """States -> states.
 
         Args:
-            hidden: embeddings.
+            states: embeddings.
             layout: how they lie in memory.
-            kernel: computes attention.
-            chosen: positions whose last state is wanted; all of them where None. The result is then (B, K, H).
+            chosen: the tokens whose last state is wanted, all where None; the last layer computes nothing else.
             keep: hand out the states and weights of all layers.
         """
-        states, weights = [hidden], []
-        for number, layer in enumerate(self.layer):
-            rows = chosen if number == len(self.layer) - 1 else None
-            output = self.run(layer, hidden, layout, kernel, rows)
-            hidden = output.hidden
+        all_states, all_weights = [states], []
+        for number, layer in enumerate(self.layer, start=1):
+            states, weights = self.run(layer, states, layout, chosen if number == len(self.layer) else None)
             if keep:
-                states.append(hidden)
-                weights.append(output.weights)
-        return EncoderOutput(hidden, tuple(states) if keep else (), tuple(weights))
+                all_states.append(states)
+                all_weights.append(weights)
+        return EncoderOutput(states, tuple(all_states) if keep else (), tuple(all_weights))
 
-    def run(
-        self, layer: Layer, hidden: Tensor, layout: Padded, kernel: Kernel, chosen: Chosen | None = None
-    ) -> LayerOutput:
+    def run(self, layer: Layer, states: Tensor, layout: Layout, chosen: Chosen | None = None) -> LayerOutput:
         """One layer, through gradient checkpointing where that is asked for."""
-        if self.gradient_checkpointing and self.training and hidden.requires_grad:
-            return checkpoint(layer, hidden, layout, kernel, chosen, use_reentrant=False)
-        return layer(hidden, layout, kernel, chosen)
+        if self.gradient_checkpointing and self.training and states.requires_grad:
+            return checkpoint(layer, states, layout, chosen, use_reentrant=False)
+        return layer(states, layout, chosen)

@@ -1,15 +1,151 @@
 """How a batch of sequences of unequal length lies in memory.
 
-Shapes: B batch, T word pieces, R regions, L = T + R, K chosen positions, H hidden size.
+`Padded` is the plain layout: (B, L, H) and a mask. `Packed` holds the tokens alone, one sequence after the other, so
+that nothing is computed for padding. Both offer the same to the layers, which know nothing else of the batch.
+
+Shapes: B batch, T word pieces, R regions, L = T + R, N tokens that are not padding, M chosen tokens, K most chosen
+tokens of a sequence, H hidden size.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from mmf_visualbert.modules.attention import Kernel
 from mmf_visualbert.modules.inputs import RegionInputs, TextInputs
+from mmf_visualbert.modules.packed_attention import packed_attention
+
+
+class Chosen(NamedTuple):
+    """Tokens whose last state is read.
+
+    Attributes:
+        rows: where a layout finds them among its states: (B, K) columns, or (M,) rows.
+        sequences: the sequence of each in the batch, shaped as `rows` or (B, 1).
+        columns: the place of each in its sequence, shaped as `rows`.
+        counts: how many each sequence has.
+    """
+
+    rows: Tensor
+    sequences: Tensor
+    columns: Tensor
+    counts: list[int]
+
+
+class Layout(Protocol):
+    """What the layers ask of a layout. "States" are (B, L, H) or (N, H), "chosen states" (B, K, H) or (M, H)."""
+
+    def pack(self, tokens: Tensor) -> Tensor:
+        """(B, L, H) -> states."""
+
+    def unpack(self, states: Tensor) -> Tensor:
+        """States -> (B, L, H). What stands at padding has no meaning."""
+
+    def choose(self, mask: Tensor) -> Chosen:
+        """The tokens where `mask` (B, T) bool is True; it reaches over the first T <= L columns, never at padding."""
+
+    def select(self, states: Tensor, chosen: Chosen) -> Tensor:
+        """States -> chosen states."""
+
+    def attend(
+        self, query: Tensor, key: Tensor, value: Tensor, heads: int, dropout: float, chosen: Chosen | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Attention of the queries of each sequence, chosen or all, to its tokens.
+
+        Returns:
+            context, shaped as `query`, and the weights (B, heads, L, L), None where they are not to be had.
+        """
+
+
+class Padded:
+    """(B, L, H) with a mask.
+
+    Args:
+        mask: (B, L) bool, True at tokens; None where nothing is padded, which lets attention take its fastest kernel.
+        kernel: computes attention.
+    """
+
+    def __init__(self, mask: Tensor | None, kernel: Kernel) -> None:
+        self.mask = mask
+        self.kernel = kernel
+
+    def pack(self, tokens: Tensor) -> Tensor:
+        """See `Layout`."""
+        return tokens
+
+    def unpack(self, states: Tensor) -> Tensor:
+        """See `Layout`."""
+        return states
+
+    def choose(self, mask: Tensor) -> Chosen:
+        """See `Layout`. A sequence with less than K chosen tokens has its first others beside them."""
+        counts = mask.sum(dim=1).tolist()
+        columns = mask.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, : max(counts)]
+        sequences = torch.arange(mask.size(0), device=mask.device).unsqueeze(1)
+        return Chosen(columns, sequences, columns, counts)
+
+    def select(self, states: Tensor, chosen: Chosen) -> Tensor:
+        """See `Layout`."""
+        return states.gather(1, chosen.rows.unsqueeze(-1).expand(-1, -1, states.size(-1)))
+
+    def attend(
+        self, query: Tensor, key: Tensor, value: Tensor, heads: int, dropout: float, chosen: Chosen | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """See `Layout`."""
+        query, key, value = (part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in (query, key, value))
+        mask = None if self.mask is None else self.mask[:, None, None, :]
+        context, weights = self.kernel(query, key, value, mask, dropout)
+        return context.transpose(1, 2).flatten(2), weights
+
+
+class Packed:
+    """(N, H), sequence by sequence.
+
+    Args:
+        mask: (B, L) bool, True at tokens.
+    """
+
+    def __init__(self, mask: Tensor) -> None:
+        self.mask = mask
+        self.lengths: list[int] = mask.sum(dim=1).tolist()
+        self.full = sum(self.lengths) == mask.numel()
+        self.places = None if self.full else mask.flatten().nonzero().squeeze(1)
+
+    def pack(self, tokens: Tensor) -> Tensor:
+        """See `Layout`."""
+        rows = tokens.flatten(0, 1)
+        return rows if self.places is None else rows.index_select(0, self.places)
+
+    def unpack(self, states: Tensor) -> Tensor:
+        """See `Layout`. Padding is 0."""
+        if self.places is not None:
+            empty = states.new_zeros(self.mask.numel(), states.size(-1))
+            states = empty.index_copy(0, self.places, states)
+        return states.view(*self.mask.shape, -1)
+
+    def choose(self, mask: Tensor) -> Chosen:
+        """See `Layout`."""
+        sequences, columns = mask.nonzero().unbind(dim=1)
+        row_of = self.mask.flatten().cumsum(0) - 1
+        return Chosen(row_of[sequences * self.mask.size(1) + columns], sequences, columns, mask.sum(dim=1).tolist())
+
+    def select(self, states: Tensor, chosen: Chosen) -> Tensor:
+        """See `Layout`."""
+        return states.index_select(0, chosen.rows)
+
+    def attend(
+        self, query: Tensor, key: Tensor, value: Tensor, heads: int, dropout: float, chosen: Chosen | None
+    ) -> tuple[Tensor, None]:
+        """See `Layout`. It never gives weights."""
+        query_lengths = self.lengths if chosen is None else chosen.counts
+        return packed_attention(query, key, value, query_lengths, self.lengths, heads, dropout), None
+
+
+def place(states: Tensor, chosen: Chosen, shape: tuple[int, int]) -> Tensor:
+    """Chosen states at their places, (M, H) or (B, K, H) -> (*shape, H), NaN elsewhere."""
+    empty = states.new_full((*shape, states.size(-1)), torch.nan)
+    return empty.index_put((chosen.sequences, chosen.columns), states)
 
 
 def trim(text: TextInputs, regions: RegionInputs | None) -> tuple[TextInputs, RegionInputs | None]:
@@ -33,63 +169,3 @@ def end_of_mask(mask: Tensor) -> Tensor:
         return torch.zeros((), dtype=torch.int64, device=mask.device)
     columns = torch.arange(1, mask.size(1) + 1, device=mask.device)
     return (columns * mask.any(dim=0)).max()
-
-
-class Chosen(NamedTuple):
-    """Positions whose last state is read.
-
-    Attributes:
-        positions: (B, K) int64, different positions in each row.
-        valid: (B, K) bool, False where a row has fewer than K of them; `positions` holds any other position there.
-    """
-
-    positions: Tensor
-    valid: Tensor
-
-    @classmethod
-    def from_mask(cls, mask: Tensor) -> "Chosen":
-        """From `mask` (B, L) bool, True where the last state is read."""
-        most = int(mask.sum(dim=1).max())
-        positions = mask.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :most]
-        return cls(positions, mask.gather(1, positions))
-
-
-class Padded:
-    """(B, L, H) with a mask: the plain layout.
-
-    Args:
-        mask: (B, L) bool, True at tokens; None where nothing is padded, which lets attention take its fastest kernel.
-    """
-
-    def __init__(self, mask: Tensor | None) -> None:
-        self.mask = mask
-
-    def pack(self, tokens: Tensor) -> Tensor:
-        """(B, L, H) -> what the layers work on."""
-        return tokens
-
-    def unpack(self, hidden: Tensor) -> Tensor:
-        """What the layers work on -> (B, L, H)."""
-        return hidden
-
-    def place(self, hidden: Tensor, chosen: Chosen, length: int) -> Tensor:
-        """Chosen states at their positions, (B, K, H) -> (B, length, H), NaN elsewhere."""
-        empty = hidden.new_full((hidden.size(0), length, hidden.size(-1)), torch.nan)
-        return empty.scatter(1, chosen.positions.unsqueeze(-1).expand_as(hidden), hidden)
-
-    def select(self, hidden: Tensor, chosen: Chosen) -> Tensor:
-        """The states at the chosen positions, (B, L, H) -> (B, K, H)."""
-        return hidden.gather(1, chosen.positions.unsqueeze(-1).expand(-1, -1, hidden.size(-1)))
-
-    def attend(
-        self, kernel: Kernel, query: Tensor, key: Tensor, value: Tensor, heads: int, dropout: float
-    ) -> tuple[Tensor, Tensor | None]:
-        """Attention of `query` (B, K, H) to `key` and `value` (B, L, H), head by head.
-
-        Returns:
-            context (B, K, H) and the weights (B, heads, K, L), None where the kernel does not give them.
-        """
-        query, key, value = (part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in (query, key, value))
-        mask = None if self.mask is None else self.mask[:, None, None, :]
-        context, weights = kernel(query, key, value, mask, dropout)
-        return context.transpose(1, 2).flatten(2), weights

@@ -6,11 +6,14 @@ Shapes: B batch, T word pieces, R regions, L = T + R, H hidden size.
 import torch
 from torch import Tensor, nn
 
-from mmf_visualbert.modules.attention import Kernel, eager, kernel
+from mmf_visualbert.errors import InputError
+from mmf_visualbert.modules.attention import eager, sdpa
 from mmf_visualbert.modules.embeddings import VisualBertEmbeddings, texts_per_image
 from mmf_visualbert.modules.encoder import Encoder, EncoderOutput, Layer
 from mmf_visualbert.modules.inputs import Encoded, RegionInputs, TextInputs
-from mmf_visualbert.modules.layout import Chosen, Padded, trim
+from mmf_visualbert.modules.layout import Chosen, Layout, Packed, Padded, place, trim
+
+ATTENTIONS = ("auto", "packed", "sdpa", "eager")
 
 
 class Pooler(nn.Module):
@@ -36,7 +39,11 @@ class VisualBert(nn.Module):
         encoder: the stack of layers.
         pooler: where a head reads the pooled state. Leave it out otherwise, so that no parameter goes unused.
         additional_layer: the layer that combines text and regions at the end; None for early fusion.
-        attention: name of the attention kernel, "sdpa" or "eager".
+        attention: "auto" for "packed" on the CPU and "sdpa" elsewhere; "packed" computes nothing for padding, "sdpa"
+            and "eager" work on padded batches.
+
+    Raises:
+        InputError: where `attention` is none of these.
     """
 
     def __init__(
@@ -46,14 +53,16 @@ class VisualBert(nn.Module):
         *,
         pooler: Pooler | None = None,
         additional_layer: Layer | None = None,
-        attention: str = "sdpa",
+        attention: str = "auto",
     ) -> None:
         super().__init__()
+        if attention not in ATTENTIONS:
+            raise InputError(f"attention is '{attention}', but it has to be one of {', '.join(ATTENTIONS)}")
         self.embeddings = embeddings
         self.encoder = encoder
         self.pooler = pooler
         self.additional_layer = additional_layer
-        self.kernel = kernel(attention)
+        self.attention = attention
 
     @property
     def hidden_size(self) -> int:
@@ -86,20 +95,19 @@ class VisualBert(nn.Module):
             InputError: for shapes that do not fit the model or each other.
         """
         text, regions = trim(text, regions)
-        region_sums = self.region_sums(text, regions)
         region_mask = self.region_mask(text, regions)
-        layout = self.layout(torch.cat((text.mask, region_mask), dim=1))
+        layout = self.layout(torch.cat((text.mask, region_mask), dim=1), output_attentions)
         everything = output_attentions or output_hidden_states
-        chosen = None if everything else self.chosen(text, last_layer_rows)
-        compute = eager if output_attentions else self.kernel
+        rows = None if everything else self.rows(text, last_layer_rows)
+        chosen = None if rows is None else layout.choose(rows)
         fuse = self.fuse_early if self.additional_layer is None else self.fuse_late
-        output = fuse(text, region_sums, layout, compute, chosen, everything)
-        length = text.mask.size(1)
+        output = fuse(text, self.region_sums(text, regions), layout, chosen, everything, output_attentions)
         if chosen is None:
-            text_states, region_states = layout.unpack(output.hidden).split((length, region_mask.size(1)), dim=1)
+            lengths = (text.mask.size(1), region_mask.size(1))
+            text_states, region_states = layout.unpack(output.states).split(lengths, dim=1)
         else:
-            text_states = layout.place(output.hidden, chosen, length)
-            region_states = output.hidden.new_full((), torch.nan).expand_as(region_sums)
+            text_states = place(output.states, chosen, text.mask.shape)
+            region_states = output.states.new_full((), torch.nan).expand(*region_mask.shape, self.hidden_size)
         return Encoded(
             text=text_states,
             regions=region_states,
@@ -111,25 +119,25 @@ class VisualBert(nn.Module):
         )
 
     def fuse_early(
-        self, text: TextInputs, regions: Tensor, layout: Padded, compute: Kernel, chosen: Chosen | None, keep: bool
+        self, text: TextInputs, regions: Tensor, layout: Layout, chosen: Chosen | None, keep: bool, weights: bool
     ) -> EncoderOutput:
         """Text and regions through all layers together, §3.2. `regions`: (B, R, H), before LayerNorm."""
         sums = torch.cat((self.embeddings.text(text), regions), dim=1)
-        hidden = self.embeddings.finish(layout.pack(sums))
-        return self.encoder(hidden, layout, compute, chosen=chosen, keep=keep)
+        output = self.encoder(self.embeddings.finish(layout.pack(sums)), layout, chosen=chosen, keep=keep)
+        return output._replace(hidden_states=tuple(map(layout.unpack, output.hidden_states)))
 
     def fuse_late(
-        self, text: TextInputs, regions: Tensor, layout: Padded, compute: Kernel, chosen: Chosen | None, keep: bool
+        self, text: TextInputs, regions: Tensor, layout: Layout, chosen: Chosen | None, keep: bool, weights: bool
     ) -> EncoderOutput:
         """The text alone through the encoder, then text and regions through the additional layer, §4."""
-        text_layout = self.layout(text.mask)
-        hidden = self.embeddings.finish(text_layout.pack(self.embeddings.text(text)))
-        encoded = self.encoder(hidden, text_layout, compute, keep=keep)
-        joint = torch.cat((text_layout.unpack(encoded.hidden), self.embeddings.finish(regions)), dim=1)
-        last = self.encoder.run(self.additional_layer, layout.pack(joint), layout, compute, chosen)
+        alone = self.layout(text.mask, weights)
+        output = self.encoder(self.embeddings.finish(alone.pack(self.embeddings.text(text))), alone, keep=keep)
+        joint = torch.cat((alone.unpack(output.states), self.embeddings.finish(regions)), dim=1)
+        last = self.encoder.run(self.additional_layer, layout.pack(joint), layout, chosen)
         if not keep:
-            return EncoderOutput(last.hidden, (), ())
-        return EncoderOutput(last.hidden, (*encoded.hidden_states, last.hidden), (*encoded.attentions, last.weights))
+            return EncoderOutput(last.states)
+        hidden_states = (*map(alone.unpack, output.hidden_states), layout.unpack(last.states))
+        return EncoderOutput(last.states, hidden_states, (*output.attentions, last.weights))
 
     def region_sums(self, text: TextInputs, regions: RegionInputs | None) -> Tensor:
         """Region embeddings before LayerNorm, (B, R, H); R is 0 where there are no regions."""
@@ -143,15 +151,16 @@ class VisualBert(nn.Module):
             return text.mask[:, :0]
         return regions.mask.repeat_interleave(texts_per_image(text.mask.size(0), regions.mask.size(0)), dim=0)
 
-    def layout(self, mask: Tensor) -> Padded:
-        """How sequences with this `mask` (B, L) are laid out."""
-        return Padded(None if bool(mask.all()) else mask)
+    def layout(self, mask: Tensor, weights: bool) -> Layout:
+        """How sequences with this `mask` (B, L) are laid out; `weights`: whether attention weights are asked for."""
+        if not weights and (self.attention == "packed" or (self.attention == "auto" and mask.device.type == "cpu")):
+            return Packed(mask)
+        kernel = eager if weights or self.attention == "eager" else sdpa
+        return Padded(None if bool(mask.all()) else mask, kernel)
 
-    def chosen(self, text: TextInputs, rows: Tensor | None) -> Chosen | None:
-        """The text positions whose last state is wanted; None for all."""
-        if rows is None:
+    def rows(self, text: TextInputs, wanted: Tensor | None) -> Tensor | None:
+        """(B, T) bool, the text positions whose last state is read; None for all."""
+        if wanted is None:
             return None
-        rows = rows[:, : text.mask.size(1)] & text.mask
-        if self.pooler is not None:
-            rows = rows.index_fill(1, rows.new_zeros(1, dtype=torch.int64), True)
-        return Chosen.from_mask(rows)
+        rows = wanted[:, : text.mask.size(1)] & text.mask
+        return rows if self.pooler is None else rows.index_fill(1, rows.new_zeros(1, dtype=torch.int64), True)
