@@ -125,7 +125,7 @@ class Evil:
 def test_a_checkpoint_that_would_run_code_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"model": Evil()}, tmp_path / "evil.ckpt")
-    (tmp_path / "plain.ckpt").write_bytes(pickle.dumps(Evil()))
+    (tmp_path / "plain.ckpt").write_bytes(pickle.dumps(Evil(), protocol=2))
     (tmp_path / "text.ckpt").write_text("no checkpoint")
     for name in ("evil", "plain", "text"):
         with pytest.raises(InputError, match=f"{name}.ckpt is not readable as a checkpoint"):

@@ -125,6 +125,7 @@ def test_counts_are_those_of_a_plain_loop():
     states = encoded()
     batch = batch_of(states.region_mask)
     batch["phrase_targets"][0, 0] = False  # a phrase that no region matches
+    batch["phrase_targets"][2, 1, :2] = True  # of the phrase that was cut off
     batch["phrase_targets"][0, 1, head(states, batch).phrase_choice[0, 1]] = True
     output = head(states, batch)
     probabilities = output.scores.detach().view(3, E, R)
