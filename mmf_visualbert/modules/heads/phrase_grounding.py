@@ -67,8 +67,8 @@ class PhraseGrounding(nn.Module):
 
     The query is the last layer's state at the last sub-word of the phrase, the keys are those at the regions. Each
     head's weights are normalised over the regions of the image, because the answer is one of them; their mean is a
-    probability. Nothing reads the block's output, so it has neither values nor an output map, and no unused parameter. The
-    head reads the states of regions, so it asks for no `rows` of the text.
+    probability. Nothing reads the block's output, so it has neither values nor an output map, and no unused parameter.
+    The head reads the states of regions, so it does not say with `rows` that some rows of the text are enough.
 
     Args:
         hidden_size: H.
