@@ -38,7 +38,8 @@ def dotted(known: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def nearest(unknown: str, known: Mapping[str, Any]) -> str | None:
-    """The known key that was most likely meant: a similar sibling, else the same name elsewhere, else a similar key."""
+    """The known key that was most likely meant: a similar sibling, else the same name elsewhere, else a similar
+    name elsewhere."""
     paths = list(dotted(known))
     parent, _, name = unknown.rpartition(".")
     siblings = {path.rpartition(".")[2]: path for path in paths if path.rpartition(".")[0] == parent}
@@ -48,8 +49,9 @@ def nearest(unknown: str, known: Mapping[str, Any]) -> str | None:
     same_name = sorted((path for path in paths if path.rpartition(".")[2] == name), key=len)
     if same_name:
         return same_name[0]
-    others = [path for path in paths if not unknown.startswith(f"{path}.")]
-    return next(iter(difflib.get_close_matches(unknown, others, n=1, cutoff=0.75)), None)
+    names = {path.rpartition(".")[2]: path for path in paths}
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
+    return names[close[0]] if close else None
 
 
 def complaint(where: str, unknown: list[str], known: Mapping[str, Any], hints: Mapping[str, str], mmf: str) -> str:

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from omegaconf import OmegaConf
+from yaml import YAMLError
 
 from mmf_visualbert.compat import config_keys
 from mmf_visualbert.compat.installed import is_release, mmf_version
@@ -102,9 +103,28 @@ def find_our_configs(configuration: ModuleType) -> str | None:
     return "MMF would look for projects/visualbert beside itself"
 
 
+def tell_of_unreadable_yaml(configuration: ModuleType) -> str | None:
+    """`Configuration` (MMF rc10 and main) shows a traceback where the yaml is missing or is none. Stays."""
+    cls = configuration.Configuration
+    build_user = cls._build_user_config
+
+    @functools.wraps(build_user)
+    def build_readable(self: Any, opts: Any) -> Any:
+        try:
+            return build_user(self, opts)
+        except FileNotFoundError as error:
+            raise InputError(f"config={opts.config}: {error.filename} does not exist; correct the path") from error
+        except YAMLError as error:
+            said = " ".join(str(error).split())
+            raise InputError(f"config={opts.config} or a file that it includes is no valid yaml: {said}") from error
+
+    cls._build_user_config = build_readable
+    return "MMF would answer a wrong path with a traceback"
+
+
 def our_path(path: str) -> str | None:
     """The file of the working folder or of this package that `path` means from `projects/visualbert` on, if any."""
-    start = path.find(PROJECT)
+    start = path.rfind(PROJECT)
     if start == -1:
         return None
     for root in (Path.cwd(), *ROOTS):

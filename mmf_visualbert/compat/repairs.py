@@ -61,6 +61,7 @@ REPAIRS = (
     Repair("run_log.show_our_messages", "after", "mmf.utils.logger", RELEASE),
     Repair("configuration.run_from_yaml_alone", "after", "mmf.utils.configuration"),
     Repair("configuration.find_our_configs", "after", "mmf.utils.configuration"),
+    Repair("configuration.tell_of_unreadable_yaml", "after", "mmf.utils.configuration"),
     Repair("configuration.refuse_ignored_keys", "after", "mmf.utils.configuration"),
     Repair("checkpoint.guard_loading", "after", "mmf.utils.checkpoint"),
 )
