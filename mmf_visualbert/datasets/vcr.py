@@ -10,9 +10,10 @@ from torch import Tensor
 from mmf_visualbert.catalog import register
 from mmf_visualbert.datasets.draws import repeatable_draws
 from mmf_visualbert.datasets.files import configured_paths
-from mmf_visualbert.datasets.vcr_conditions import ANSWER_COLUMNS, Condition, answer_condition
+from mmf_visualbert.datasets.vcr_conditions import Condition, answer_condition
 from mmf_visualbert.datasets.vcr_objects import mentioned_objects, most_mentions
 from mmf_visualbert.datasets.vcr_ontology import OBJECT_NAMES
+from mmf_visualbert.datasets.vcr_predictions import ANSWER_COLUMNS
 from mmf_visualbert.datasets.vcr_records import CHOICES, Tokens, VcrAnnotations, VcrRecord
 from mmf_visualbert.datasets.vcr_regions import CANVAS, FrameRegions, StoredRegions, VcrRegionSource
 from mmf_visualbert.errors import InputError

@@ -1,22 +1,19 @@
 """On which answers a rationale is judged (Appendix B): the right one, a given one, each of the four, or a model's."""
 
-import csv
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmf_visualbert.datasets.files import read_json, require
+from mmf_visualbert.datasets.vcr_predictions import (
+    CONDITIONED_COLUMNS,
+    RATIONALE_COLUMNS,
+    best_answer,
+    conditioned_columns,
+    read_predictions,
+)
 from mmf_visualbert.datasets.vcr_records import CHOICES, VcrRecord
 from mmf_visualbert.errors import InputError
 
 ALL = "all"
-ANSWER_COLUMNS = tuple(f"answer_{choice}" for choice in range(CHOICES))
-RATIONALE_COLUMNS = tuple(f"rationale_{choice}" for choice in range(CHOICES))
-
-
-def conditioned_columns(answer: int) -> tuple[str, ...]:
-    """Leaderboard columns of the rationales given one answer."""
-    return tuple(f"rationale_conditioned_on_a{answer}_{choice}" for choice in range(CHOICES))
 
 
 class Condition(NamedTuple):
@@ -64,8 +61,7 @@ def answer_condition(setting: Any, labelled: bool, data_dir: Path = Path()) -> C
         InputError: for another setting, or a file that is missing or holds no such predictions.
     """
     if setting == ALL or (setting is None and not labelled):
-        columns = tuple(column for answer in range(CHOICES) for column in conditioned_columns(answer))
-        return Condition(columns, fixed=tuple(range(CHOICES)))
+        return Condition(CONDITIONED_COLUMNS, fixed=tuple(range(CHOICES)))
     if setting is None:
         return Condition(RATIONALE_COLUMNS, is_gold=True)
     if str(setting) in map(str, range(CHOICES)):
@@ -75,42 +71,3 @@ def answer_condition(setting: Any, labelled: bool, data_dir: Path = Path()) -> C
     path = data_dir / setting
     predicted = {entry["annot_id"]: best_answer(entry, path) for entry in read_predictions(path)}
     return Condition(RATIONALE_COLUMNS, predicted=predicted, path=path)
-
-
-def read_predictions(path: Path) -> list[dict[str, Any]]:
-    """Entries of a prediction file, JSON or csv: `annot_id` and scores by column.
-
-    Raises:
-        InputError: for a missing file, or one without annot_id.
-    """
-    if path.suffix == ".csv":
-        with require(path).open(newline="", encoding="utf-8") as file:
-            entries = list(csv.DictReader(file))
-    else:
-        entries = read_json(path)
-    if not isinstance(entries, list) or not entries or any("annot_id" not in entry for entry in entries):
-        raise InputError(
-            f"{path} holds no VCR predictions: entries with annot_id are missing; predict with mmf_predict"
-        )
-    return entries
-
-
-def scores_of(entry: Mapping[str, Any], columns: Sequence[str], path: Path) -> list[float]:
-    """The scores of an entry in these columns.
-
-    Raises:
-        InputError: where one is missing or no number.
-    """
-    try:
-        return [float(entry[column]) for column in columns]
-    except (KeyError, TypeError, ValueError):
-        raise InputError(
-            f"{path}: the prediction of {entry['annot_id']} has no score in one of {columns[0]} to {columns[-1]}; "
-            "predict with the model of that subtask"
-        ) from None
-
-
-def best_answer(entry: Mapping[str, Any], path: Path) -> int:
-    """Index of the answer with the highest score."""
-    scores = scores_of(entry, ANSWER_COLUMNS, path)
-    return scores.index(max(scores))

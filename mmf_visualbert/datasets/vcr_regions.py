@@ -5,6 +5,7 @@ and any images with a detector's file (captions). What they give is padded to R 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mmf_visualbert.datasets.files import read_json
+from mmf_visualbert.datasets.files import read_json, require
 from mmf_visualbert.datasets.vcr_objects import FrameObjects, parse_objects, read_objects
 from mmf_visualbert.datasets.vcr_ontology import BACKGROUND, CLASS_IDS
 from mmf_visualbert.datasets.vcr_records import VcrRecord
@@ -144,10 +145,9 @@ class DetectedRegions:
         self.objects: dict[str, FrameObjects | None] = {}
         self.detections = ", ".join(str(path) for path in detections)
         for path in detections:
-            for file, fields in read_json(path, object_hook=_compact).items():
+            for file, objects in _read_detections(Path(path), require(path).stat().st_mtime_ns).items():
                 key = str(Path(file).with_suffix(""))
-                self.files[key] = file
-                self.objects[key] = fields and parse_objects(fields, f"{path}: the image {file}")
+                self.files[key], self.objects[key] = file, objects
         counts = {key: 1 + (len(objects.classes) if objects else 0) for key, objects in self.objects.items()}
         most = max(counts, key=counts.__getitem__, default=None)
         self.max_regions = max_regions or (counts[most] if most else 1)
@@ -295,6 +295,21 @@ def _presence(count: int, max_regions: int) -> dict[str, Tensor]:
     mask = torch.zeros(max_regions, dtype=torch.bool)
     mask[:count] = True
     return {"region_mask": mask, "region_segments": torch.zeros(max_regions, dtype=torch.int64)}
+
+
+@lru_cache(maxsize=4)
+def _read_detections(path: Path, changed: int) -> dict[str, FrameObjects | None]:
+    """Image file -> its objects. Kept, because all splits of COCO's captions draw on the same large files.
+
+    Args:
+        path: the file.
+        changed: when it was, so that what is kept is not older than the file.
+    """
+    del changed
+    entries = read_json(path, object_hook=_compact)
+    if not isinstance(entries, dict):
+        raise InputError(f"{path} is no dictionary of detections by image file; write one")
+    return {file: fields and parse_objects(fields, f"{path}: the image {file}") for file, fields in entries.items()}
 
 
 def _compact(fields: dict[str, Any]) -> Mapping[str, Any]:
