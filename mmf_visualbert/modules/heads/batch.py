@@ -7,8 +7,10 @@ from torch import Tensor
 
 
 def number_of_samples(batch: Mapping[str, Tensor], texts: int) -> int:
-    """B of a batch of `texts` = B * C texts: the length of its `id` (B,), or `texts` where it has none."""
-    return batch["id"].size(0) if "id" in batch else texts
+    """B of a batch of `texts` = B * C texts: the length of its `id` (B,), or of unflattened `input_ids`."""
+    if "id" in batch:
+        return batch["id"].size(0)
+    return batch["input_ids"].size(0) if "input_ids" in batch and batch["input_ids"].dim() == 3 else texts
 
 
 def no_rows(batch: Mapping[str, Tensor]) -> Tensor:
