@@ -26,7 +26,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     for mode in ("train", "infer"):
         add_steps_arguments(commands.add_parser(mode, help=f"one step of a BERT-base model: {mode}"))
-    for name in (n for n in ("features", "extract") if (HERE / f"{n}.py").exists()):
+    for name in (n for n in ("features", "extract", "samples") if (HERE / f"{n}.py").exists()):
         command = commands.add_parser(name)
         importlib.import_module(name).add_arguments(command)
         command.add_argument("--json", type=Path)

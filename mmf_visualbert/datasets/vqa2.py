@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from mmf_visualbert.catalog import register
+from mmf_visualbert.datasets.draws import repeatable_draws
 from mmf_visualbert.datasets.files import configured_paths
 from mmf_visualbert.datasets.regions import ImageRegions
 from mmf_visualbert.datasets.vqa2_records import VQA2Questions, read_annotations, read_questions
@@ -41,6 +42,7 @@ class VQA2:
         masking: hides word pieces: the objective is masked language modeling, and the answer is part of the text.
         official_scores: `targets` are exactly what the official evaluation would give (for val and test), which leaves
             a few unanimous answers without a target that training can use (see `AnswerVocabulary.targets`).
+        repeatable: draw the same answer and masks at every visit of a sample (for validation).
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class VQA2:
         vocabulary: AnswerVocabulary | None = None,
         masking: MaskedLanguageModeling | None = None,
         official_scores: bool = False,
+        repeatable: bool = False,
     ) -> None:
         self.questions = questions
         self.text = text
@@ -59,6 +62,7 @@ class VQA2:
         self.vocabulary = vocabulary
         self.masking = masking
         self.official_scores = official_scores
+        self.repeatable = repeatable
         self._question_mark = text.tokenizer.pieces("?")
         self._report_cuts()
 
@@ -82,9 +86,11 @@ class VQA2:
         if self.regions is not None:
             sample |= self.regions.tensors(record.image_name)
         if self.masking is not None:
-            assembled = self.assemble(record.question, _drawn(record.answers))
+            with repeatable_draws(index if self.repeatable else None):
+                assembled = self.assemble(record.question, _drawn(record.answers))
+                masked = self.masking(assembled)
             sample |= assembled.tensors()
-            sample["input_ids"], sample["masked_lm_labels"] = self.masking(assembled)
+            sample["input_ids"], sample["masked_lm_labels"] = masked
             sample["targets"] = sample["masked_lm_labels"]
             return sample
         assembled = self.assemble(record.question)
@@ -192,6 +198,7 @@ def build_vqa2(config: Mapping[str, Any], split: str, processors: Mapping[str, A
         vocabulary=vocabulary,
         masking=masking,
         official_scores=split != "train",
+        repeatable=split != "train",
     )
 
 

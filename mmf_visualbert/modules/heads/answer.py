@@ -11,13 +11,21 @@ from torch import Tensor, nn
 
 from mmf_visualbert.catalog import register
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.metrics.vqa import answer_accuracy
 from mmf_visualbert.modules.inputs import Encoded
+from mmf_visualbert.processors.answers import unknown_index
 
 
 class AnswerOutput(NamedTuple):
-    """`scores`: (B, N), logits of the answers."""
+    """Scores, and what the metrics read.
+
+    Attributes:
+        scores: (B, N), logits of the answers.
+        answer_accuracy: (B,) float, what the batch's `targets` give the best answer; None without targets.
+    """
 
     scores: Tensor
+    answer_accuracy: Tensor | None = None
 
 
 @register("head", "visualbert_answer")
@@ -72,10 +80,14 @@ class AnswerHead(nn.Module):
         return rows.scatter(1, batch["answer_position"].view(-1, 1), True)
 
     def forward(self, encoded: Encoded, batch: Mapping[str, Tensor]) -> AnswerOutput:
-        """Reads `answer_position` (B,) from the batch."""
+        """Reads `answer_position` (B,) and, where there are any, `targets` (B, N) from the batch."""
         sequences = torch.arange(encoded.text.size(0), device=encoded.text.device)
         states = encoded.text[sequences, batch["answer_position"]]
-        return AnswerOutput(self.classifier(self.dropout(states)))
+        scores = self.classifier(self.dropout(states))
+        if "targets" not in batch:
+            return AnswerOutput(scores)
+        unknown = unknown_index(self.answers) if self.answers else None
+        return AnswerOutput(scores, answer_accuracy(scores.detach(), batch["targets"], unknown))
 
     def get_extra_state(self) -> Tensor:
         """The answers as bytes, so that everything in a state dict is a tensor: MMF copies and compares tensors."""
