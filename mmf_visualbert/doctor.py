@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from mmf_visualbert.compat import installed, repairs
+from mmf_visualbert.compat import installed, optional, repairs
 
 PACKAGES = ("torch", "torchvision", "transformers", "tokenizers", "omegaconf", "lmdb", "numpy", "pytorch-lightning")
 STARTUP = "mmf_visualbert.pth"
@@ -40,7 +40,7 @@ OPTIONAL = (
     Optional(
         "detectron2",
         "region features from images",
-        "pip install --no-build-isolation git+https://github.com/facebookresearch/detectron2.git (needs a compiler)",
+        f"{optional.DETECTRON2_INSTALL} (with a C++ compiler at hand)",
     ),
     Optional("tensorboard", "curves of a run (training.tensorboard)", "pip install tensorboard"),
     Optional("matplotlib", "figures of the analyses", "pip install matplotlib"),

@@ -15,8 +15,7 @@ def define_missing_schemas(extension: ModuleType) -> str | None:
     """`import torchvision` (0.20 and later) beside a torch it was not built for, as its CUDA build beside CPU torch.
 
     The C++ operators do not load, and registering `torchvision::nms` for shape inference then fails the import. With
-    the schemas defined it goes on, and RoIAlign takes torchvision's own path in plain torch. Can go when torchvision
-    guards those registrations.
+    the schemas defined it goes on, without operators. Can go when torchvision guards those registrations.
     """
     if extension._has_ops():
         return None

@@ -38,6 +38,24 @@ def stop_after_max_updates(base_trainer: ModuleType) -> str | None:
     return "MMF would make one update too many"
 
 
+def count_updates_of_epochs(base_trainer: ModuleType) -> str | None:
+    """`BaseTrainer.train` (MMF rc10) takes infinitely many updates for `training.max_epochs`, so that the time left is
+    no number, and fails when it prints it. The updates are counted. Can go with rc10.
+    """
+    trainer = base_trainer.BaseTrainer
+    train = trainer.train
+
+    @functools.wraps(train)
+    def train_counted(self: Any) -> None:
+        if self.max_epochs is not None:
+            self.max_updates = self.max_epochs * sum(len(loader) for loader in self.train_loader.loaders)
+            self.max_epochs = None
+        train(self)
+
+    trainer.train = train_counted
+    return "MMF would fail when it prints the time left of training.max_epochs"
+
+
 def seed_each_rank(env: ModuleType) -> str | None:
     """`set_seed` (MMF rc10) gives all ranks the same seed, so that they draw the same dropout. Can go with rc10."""
     set_seed = env.set_seed

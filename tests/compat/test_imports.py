@@ -1,0 +1,53 @@
+"""However MMF comes to be imported, it works and has our parts."""
+
+import sys
+
+import pytest
+
+HAS_OURS = "from mmf.common.registry import registry; assert registry.get_model_class('visualbert') is not None"
+SPAWN = """
+import multiprocessing, sys
+
+def in_worker(_):
+    assert "mmf" not in sys.modules, "a spawned worker begins afresh"
+    {has_ours}
+    return registry.get_model_class("visualbert").__name__
+
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.map(in_worker, [0]) == ["VisualBERT"]
+"""
+
+
+@pytest.mark.parametrize("first", ["import mmf", HAS_OURS, "import mmf_cli.run, mmf_visualbert"])
+def test_a_fresh_interpreter(start, first):
+    done = start("python", "-c", f"{first}\n{HAS_OURS}")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_spawned_worker(start, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SPAWN.format(has_ours=HAS_OURS))
+    done = start("python", str(script))
+    assert done.returncode == 0, done.stderr
+
+
+def test_importing_us_imports_nothing_else(start):
+    heavy = "torch", "mmf", "transformers", "omegaconf", "numpy"
+    done = start("python", "-c", f"import mmf_visualbert, sys; print([m for m in {heavy} if m in sys.modules])")
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_activating_again_changes_nothing():
+    from mmf_visualbert.compat import activate
+
+    before = list(sys.meta_path)
+    activate()
+    assert sys.meta_path == before
+
+
+def test_watched_modules_keep_their_own_loaders():
+    import mmf
+
+    assert type(mmf.__spec__.loader).__module__ != "mmf_visualbert.compat.importing"
+    assert mmf.__loader__ is mmf.__spec__.loader
