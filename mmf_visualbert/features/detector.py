@@ -82,7 +82,7 @@ class RegionDetector:
         """Regions of a batch of images of the same size.
 
         Args:
-            images: (3, h, w) float32 each, BGR, 0 to 255, resized.
+            images: (3, h, w) uint8 or float32 each, BGR, 0 to 255, resized.
             given: boxes (N, 4) of each image in pixels of the resized image, in place of the detector's own.
         """
         dtype = PRECISIONS[self.precision]
@@ -194,7 +194,7 @@ def build_detector(preset: DetectorPreset, weights: str, device: str = "cpu", pr
             _load(head, head_state, path)
     head = None if head is None else head.to(device).eval()
     detector = RegionDetector(model.eval(), preset.layer, preset.selection, head, preset.inclusive_boxes, precision)
-    if detector.dimension != preset.dimension:
+    if preset.dimension not in (0, detector.dimension):
         raise InputError(
             f"the detector '{preset.detector}' gives features of dimension {detector.dimension} from {preset.layer} "
             f"and its preset says {preset.dimension}; correct the preset, or give the weights that belong to it"

@@ -27,7 +27,7 @@ class DetectorPreset:
         weights: where the weights are published: a URL, or `zoo` for the model zoo's own.
         format: names of the weights, `detectron2` or `maskrcnn_benchmark`.
         layer: `fc6`, `fc7` (first and second layer of an FPN box head) or `res5` (mean over a C4 head's last stage).
-        dimension: D.
+        dimension: D; 0 takes what the detector's layer has.
         selection: which proposals are kept.
         given_boxes: regions are given, not proposed.
         whole_image: with given boxes, the first region is the whole image.
@@ -44,8 +44,8 @@ class DetectorPreset:
     detector: str
     config: str
     layer: str
-    dimension: int
     selection: Selection
+    dimension: int = 0
     overrides: Mapping[str, Any] = field(default_factory=dict)
     weights: str = ""
     format: str = "detectron2"

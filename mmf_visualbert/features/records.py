@@ -208,6 +208,11 @@ class _PickleStream:
         return b"".join([opening, *self.parts, b"u."])
 
 
+def is_ours(raw: memoryview) -> bool:
+    """Whether a record has our header."""
+    return raw[4:12] == _MAGIC
+
+
 def features_of(raw: memoryview, owners: Sequence[str], where: str) -> np.ndarray | None:
     """The features (N, D) where they lie in a record of ours; None for a record that has no header of ours.
 
@@ -224,7 +229,7 @@ def features_of(raw: memoryview, owners: Sequence[str], where: str) -> np.ndarra
 
 
 def _header(raw: memoryview, where: str) -> tuple[Any, ...] | None:
-    if raw[4:12] != _MAGIC:
+    if not is_ours(raw):
         return None
     try:
         header = _HEADER.unpack_from(raw, 4)
@@ -285,7 +290,7 @@ def from_mmf(item: Any, owners: Sequence[str], where: str) -> RegionRecord:
     if not isinstance(item, dict) or "features" not in item:
         raise InputError(f"{where} is not a record of region features: it has no 'features'; check the store's source")
     path = item.get("feature_path")
-    if path is not None and str(path).removesuffix(".npy") not in owners:
+    if path is not None and owners and str(path).removesuffix(".npy") not in owners:
         raise InputError(f"{where} belongs to the image '{path}'; build the store again, or ask for that image")
     features = np.asarray(item["features"])
     if features.dtype not in (np.float16, np.float32):

@@ -30,12 +30,21 @@ class FeatureStoreWriter:
         info: what the store says about itself; its `dtype` is taken from the next argument.
         dtype: `float16` or `float32`, the type in which features are kept.
         resume: go on with the records that an interrupted run left; otherwise they are thrown away.
+        open_ended: how many regions an image has at most is not known yet; what `info` says becomes the largest number
+            that was added.
 
     Raises:
         InputError: where another process writes the same store, or what was left is another detector's.
     """
 
-    def __init__(self, path: str | Path, info: StoreInfo, dtype: str = "float16", resume: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        info: StoreInfo,
+        dtype: str = "float16",
+        resume: bool = False,
+        open_ended: bool = False,
+    ) -> None:
         if dtype not in DTYPES:
             raise InputError(f"the dtype of a feature store is one of {', '.join(DTYPES)}, not '{dtype}'")
         self.path, self.partial = Path(path), Path(f"{path}.partial")
@@ -48,6 +57,7 @@ class FeatureStoreWriter:
         self._transaction = self._environment.begin(write=True)
         self._uncommitted = 0
         self._keep_partial = resume
+        self._open_ended, self._most = open_ended, 1
         self._check_resumed()
 
     def __enter__(self) -> "FeatureStoreWriter":
@@ -82,10 +92,16 @@ class FeatureStoreWriter:
         if key in self:
             raise InputError(f"two images have the key '{key}' in {self.path}; rename one of the two files")
         record = self._cast(record)
-        wrong = records.problem(record) or self._misfit(record)
+        wrong = self.problem(record)
         if wrong:
             raise InputError(f"the record '{key}' for {self.path} has {wrong}; mend it where it was made")
+        self._most = max(self._most, len(record.features))
         self._put(key.encode(), records.encode(key, record))
+
+    def problem(self, record: RegionRecord) -> str | None:
+        """What keeps a record out of this store, in words; None where nothing does."""
+        record = self._cast(record)
+        return records.problem(record) or self._misfit(record)
 
     def commit(self) -> None:
         """Brings everything added so far to the disk."""
@@ -108,6 +124,9 @@ class FeatureStoreWriter:
         except InputError:
             self._close()
             raise
+        if self._open_ended:
+            self.info = replace(self.info, regions=self._most)
+            self._put(records.INFO_RECORD, self.info.to_json())
         with _disk_errors(self.partial):
             self._transaction.put(records.KEYS_RECORD, records.encode_keys(key.encode() for key in keys))
             self._transaction.commit()
@@ -145,7 +164,7 @@ class FeatureStoreWriter:
         count, dimension = record.features.shape
         if dimension != self.info.dimension:
             return f"features of dimension {dimension} where the store says {self.info.dimension}"
-        if count > self.info.regions:
+        if count > self.info.regions and not self._open_ended:
             return f"{count} regions where the store says at most {self.info.regions}"
         return None
 

@@ -1,0 +1,285 @@
+"""What `tools/feature_store.py` does: build and convert, merge, describe, check, compare."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lmdb
+import numpy as np
+from tqdm import tqdm
+
+from mmf_visualbert.errors import InputError
+from mmf_visualbert.features import converters, coverage, records, unpickle
+from mmf_visualbert.features.environments import data_file
+from mmf_visualbert.features.info import StoreInfo
+from mmf_visualbert.features.records import RegionRecord
+from mmf_visualbert.features.store import FeatureStore, FeatureStoreWriter
+
+
+class Written(NamedTuple):
+    """How many images were written, how many of them have no boxes, and how many came twice and were left out."""
+
+    images: int
+    without_boxes: int = 0
+    repeated: int = 0
+
+
+def convert(
+    source: str,
+    form: str,
+    out: str | Path,
+    about: Mapping[str, Any],
+    *,
+    dtype: str = "float16",
+    keys: str = "{id}",
+    sizes: str | None = None,
+    progress: bool = False,
+) -> Written:
+    """Writes the features of another format into a store.
+
+    Args:
+        source: file or folder in that format.
+        form: one of `converters.FORMATS`.
+        out: path of the store.
+        about: what the store says about itself, at least `detector`; dimension and regions are counted.
+        dtype: `float16` or `float32`, as stored.
+        keys: pattern of the images' keys, see `converters.KeyPattern`.
+        sizes: COCO-like annotations with the images' widths and heights, for formats whose boxes are fractions.
+        progress: show a bar.
+
+    Raises:
+        InputError: for a record that cannot be read or written; nothing is left then.
+    """
+    pattern = converters.KeyPattern(keys)
+    known = None if sizes is None else coverage.image_sizes(sizes)
+    found = iter(converters.FORMATS[form](source))
+    first = next(found, None)
+    if first is None:
+        raise InputError(f"{source} holds no features; check the path and --from")
+    info = StoreInfo(**{**about, "dimension": first[1].features.shape[-1], "regions": len(first[1].features)})
+    count = without = 0
+    with FeatureStoreWriter(out, info, dtype, open_ended=True) as writer:
+        for identity, record in tqdm(_chain(first, found), unit="img", disable=not progress):
+            key = pattern(identity)
+            record = _in_pixels(key, record, known, form)
+            without += record.boxes is None
+            writer.add(key, record)
+            count += 1
+    return Written(count, without)
+
+
+def _chain(first: tuple[str, RegionRecord], rest: converters.Records) -> converters.Records:
+    yield first
+    yield from rest
+
+
+def _in_pixels(key: str, record: RegionRecord, sizes: Mapping[str, tuple[int, int]] | None, form: str) -> RegionRecord:
+    """UNITER keeps boxes as fractions: with the image's size they become pixels, without it they are left out."""
+    if form != "uniter" or record.boxes is None:
+        return record
+    if sizes is None:
+        return record._replace(boxes=None)
+    if key not in sizes:
+        raise InputError(f"the image '{key}' has no width and height in the annotations given; give those that have it")
+    width, height = sizes[key]
+    boxes = (record.boxes * np.array([width, height] * 2, np.float32)).clip(0, [width, height] * 2)
+    return record._replace(boxes=boxes, width=width, height=height)
+
+
+def merge(paths: Sequence[str], out: str | Path, dtype: str | None = None, progress: bool = False) -> Written:
+    """Copies stores or shards of one detector into one file; of an image in two of them the first is taken.
+
+    Raises:
+        InputError: where the stores are of different detectors, or none says of which.
+    """
+    store = FeatureStore(paths)
+    info = store.info
+    if info is None:
+        raise InputError(f"{paths[0]} does not say whose features it holds; say it first: feature_store.py info --set")
+    regions = max(one.regions for one in store.infos() if one is not None)
+    count = repeated = 0
+    with FeatureStoreWriter(out, StoreInfo(**{**asdict(info), "regions": regions}), dtype or info.dtype) as writer:
+        for key in tqdm(store.keys(), total=len(store), unit="img", disable=not progress):
+            if key in writer:
+                repeated += 1
+                continue
+            writer.add(key, store.read(key))
+            count += 1
+    return Written(count, repeated=repeated)
+
+
+def state(path: str, about: Mapping[str, str]) -> StoreInfo:
+    """Writes into a store what it says about itself; what is not given stays, or is counted in its first record.
+
+    Raises:
+        InputError: for a name that a store does not state, or a value of the wrong type.
+    """
+    known = {field.name: field.type for field in fields(StoreInfo)}
+    values: dict[str, Any] = {}
+    for name, value in about.items():
+        if name not in known or name in ("version", "dtype"):
+            raise InputError(f"'{name}' cannot be set; a store states {', '.join(known)}")
+        values[name] = _number(name, value) if known[name] is int else value
+    file = data_file(path)
+    with lmdb.open(file, subdir=False, map_size=1 << 40, max_dbs=0) as environment:
+        with environment.begin(write=True) as transaction:
+            values = {**_stated(transaction, path), **values}
+            if "detector" not in values:
+                raise InputError(f"{path} says nothing yet; state its detector at least: --set detector=NAME")
+            info = StoreInfo(**values)
+            transaction.put(records.INFO_RECORD, info.to_json())
+    Path(f"{file}-lock").unlink(missing_ok=True)
+    return info
+
+
+def _number(name: str, value: str) -> int:
+    if not value.isdigit():
+        raise InputError(f"'{name}' is a whole number, not '{value}'")
+    return int(value)
+
+
+def _stated(transaction: lmdb.Transaction, path: str) -> dict[str, Any]:
+    raw = transaction.get(records.INFO_RECORD)
+    if raw is not None:
+        return asdict(StoreInfo.from_json(raw, path))
+    for name, value in transaction.cursor():
+        if name not in records.RESERVED:
+            features = records.decode(memoryview(value), (name.decode(),), f"{path}, record '{name.decode()}'").features
+            return {"dimension": features.shape[1], "regions": len(features), "dtype": str(features.dtype)}
+    raise InputError(f"{path} holds no record")
+
+
+def check(paths: Sequence[str], covers: Sequence[str] = (), progress: bool = False) -> Iterator[str]:
+    """Verifies every record, one phrase for each thing that is wrong.
+
+    Checked are: shapes, finite numbers, boxes within the image, the record's own id, the dimension and number of
+    regions that the store states, MMF's list of keys, keys that MMF's reader would confuse, that a record's two
+    descriptions of itself agree, and that the images of given annotation files are there.
+    """
+    store = FeatureStore(paths)
+    _ = store.info  # refuses stores of two detectors
+    for path, info, file in zip(store.file_paths(), store.infos(), store.files, strict=True):
+        names = []
+        cursor = file.transaction.cursor()
+        for name in tqdm(cursor.iternext(keys=True, values=False), desc=path, unit="img", disable=not progress):
+            key = bytes(name)
+            if key in records.RESERVED:
+                continue
+            names.append(key)
+            wrong = _check_record(file.transaction.get(key), key.decode(), info)
+            if wrong:
+                yield f"{path}, record '{key.decode()}' has {wrong}"
+        yield from _check_keys(file.transaction.get(records.KEYS_RECORD), names, path)
+    for annotations in covers:
+        missing = [key for key in coverage.expected_keys(annotations) if key not in store]
+        if missing:
+            yield f"{len(missing)} images of {annotations} are missing, the first is '{missing[0]}'"
+
+
+def _check_record(raw: memoryview, key: str, info: StoreInfo | None) -> str | None:
+    try:
+        record = records.decode(raw, (key,), "it")
+        wrong = records.problem(record)
+        if wrong is None and records.is_ours(raw):
+            wrong = _disagreement(record, records.from_mmf(unpickle.loads(raw, "it"), (key,), "it"))
+    except InputError as error:
+        return f"this: {error}"
+    if wrong or info is None:
+        return wrong
+    count, dimension = record.features.shape
+    if dimension != info.dimension:
+        return f"features of dimension {dimension} where the store states {info.dimension}"
+    if count > info.regions:
+        return f"{count} regions where the store states at most {info.regions}"
+    if str(record.features.dtype) != info.dtype:
+        return f"features of type {record.features.dtype} where the store states {info.dtype}"
+    return None
+
+
+def _disagreement(fast: RegionRecord, pickled: RegionRecord) -> str | None:
+    for name, left, right in zip(RegionRecord._fields, fast, pickled, strict=True):
+        same = left is None and right is None
+        if not same and (left is None or right is None or not np.array_equal(left, right)):
+            return f"another {name} in its header than in its pickle"
+    return None
+
+
+def _check_keys(raw: memoryview | None, names: list[bytes], path: str) -> Iterator[str]:
+    if raw is None:
+        yield f"{path} has no list of keys, so that MMF cannot read it; build it again"
+        return
+    listed = unpickle.loads(raw, f"{path}, record 'keys'")
+    if sorted(listed) != names:
+        yield f"{path} lists {len(listed)} keys and holds {len(names)} other or more records; build it again"
+    try:
+        records.check_keys(name.decode() for name in names)
+    except InputError as error:
+        yield f"{path}: {error}"
+
+
+class Agreement(NamedTuple):
+    """How far two stores agree on the images that both have.
+
+    Attributes:
+        images: number of images in both.
+        matched: share of the first store's regions for which the second has a box with IoU of at least 0.9.
+        median_cosine: cosine of the features of matched regions, median.
+        low_cosine: the same, 5th percentile.
+    """
+
+    images: int
+    matched: float
+    median_cosine: float
+    low_cosine: float
+
+
+def compare(path: str, other: str, limit: int | None = None) -> Agreement:
+    """Compares features that were extracted again with published ones, box by box.
+
+    Raises:
+        InputError: where they have no image in common, other dimensions, or no boxes.
+    """
+    store, reference = FeatureStore(path), FeatureStore(other)
+    common = [key for key in store.keys() if key in reference][:limit]
+    if not common:
+        raise InputError(f"{path} and {other} have no image in common; check the names of their keys")
+    regions = 0
+    cosines: list[np.ndarray] = []
+    for key in common:
+        ours, theirs = store.read(key), reference.read(key)
+        if ours.boxes is None or theirs.boxes is None:
+            raise InputError(f"the image '{key}' has no boxes in {path} or {other}, so that regions cannot be matched")
+        if ours.features.shape[1] != theirs.features.shape[1]:
+            raise InputError(f"{path} and {other} have features of different dimensions; they are of two detectors")
+        overlap = _overlaps(np.asarray(ours.boxes), np.asarray(theirs.boxes))
+        best = overlap.argmax(1)
+        good = overlap[np.arange(len(best)), best] >= 0.9
+        regions += len(best)
+        cosines.append(_cosine(ours.features[good], theirs.features[best[good]]))
+    together = np.concatenate(cosines)
+    if not len(together):
+        return Agreement(len(common), 0.0, float("nan"), float("nan"))
+    low, median = np.percentile(together, [5, 50])
+    return Agreement(len(common), len(together) / regions, float(median), float(low))
+
+
+def _overlaps(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """IoU (N, M) of boxes (N, 4) and (M, 4)."""
+    corner = np.maximum(left[:, None, :2], right[None, :, :2])
+    opposite = np.minimum(left[:, None, 2:], right[None, :, 2:])
+    common = (opposite - corner).clip(0).prod(-1)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(-1) for boxes in (left, right)]
+    return common / np.maximum(areas[0][:, None] + areas[1][None] - common, 1e-9)
+
+
+def _cosine(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    left, right = left.astype(np.float64), right.astype(np.float64)
+    lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
+    return (left * right).sum(1) / np.maximum(lengths, 1e-12)
+
+
+def size_on_disk(path: str) -> int:
+    """Bytes that a store takes."""
+    return os.stat(data_file(path)).st_size
