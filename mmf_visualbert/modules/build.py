@@ -2,6 +2,7 @@
 
 import inspect
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -44,7 +45,7 @@ def bert_config(bert: str) -> BertConfig:
     try:
         return BertConfig.from_pretrained(bert)
     except (OSError, ValueError) as error:
-        raise unavailable(bert) from error
+        raise unavailable(bert, error) from error
 
 
 @lru_cache(maxsize=1)
@@ -57,8 +58,8 @@ def bert_weights(bert: str) -> BertWeights:
     config = bert_config(bert)
     try:
         model, info = BertForPreTraining.from_pretrained(bert, config=config, output_loading_info=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise unavailable(bert) from error
+    except Exception as error:  # each file format has errors of its own for a damaged file
+        raise unavailable(bert, error) from error
     missing = set(info["missing_keys"])
     if any(key.startswith("bert.encoder.") for key in missing):
         raise InputError(f"'{bert}' holds no BERT: the weights of its layers are missing; name another model or folder")
@@ -72,11 +73,17 @@ def bert_weights(bert: str) -> BertWeights:
     return BertWeights(config, below("bert."), predictions, relationship)
 
 
-def unavailable(bert: str) -> InputError:
-    """What to say where a BERT cannot be had."""
+def unavailable(bert: str, error: Exception) -> InputError:
+    """What to say where a BERT cannot be had, because of `error`."""
+    reason = str(error).strip().split("\n")[0].rstrip(".")
+    if Path(bert).is_dir():
+        return InputError(
+            f"the folder '{bert}' holds no BERT that can be read ({reason}); it has to hold config.json and "
+            "model.safetensors or pytorch_model.bin"
+        )
     return InputError(
-        f"the BERT '{bert}' is neither a local folder with config.json and weights nor a name that the Hugging Face "
-        "hub gives us now; name a folder that holds it, or set random_init: true with bert: null"
+        f"the BERT '{bert}' is no local folder, and the Hugging Face hub does not give it now ({reason}); name a "
+        "folder that holds it, or set random_init: true with bert: null"
     )
 
 
@@ -210,23 +217,25 @@ def load_bert(model: VisualBert, state: dict[str, Tensor], bert: str) -> None:
 def build_head(name: str, trunk: VisualBert, bert: str | None = None, **settings: Any) -> nn.Module:
     """The head registered as `name`, fitted to `trunk`.
 
-    A head's constructor may ask for `hidden_size` and `word_embeddings`, which come from the trunk; all else comes from
-    `settings`. A head with a method `load_bert(weights: BertWeights)` starts from that BERT's weights where `bert` is
-    given.
+    A head's constructor may ask for `hidden_size` and `word_embeddings`, which are the trunk's, and for `heads`, which
+    is the trunk's number of attention heads unless `settings` say otherwise; all else comes from `settings`. A head
+    with a method `load_bert(weights: BertWeights)` starts from that BERT's weights where `bert` is given.
 
     Raises:
         InputError: for an unknown head or setting, or one that is missing.
     """
     head = catalog.get("head", name)
-    given = {"hidden_size": trunk.hidden_size, "word_embeddings": trunk.embeddings.word_embeddings}
     accepted = inspect.signature(head).parameters
-    arguments = {key: value for key, value in given.items() if key in accepted} | settings
-    unknown = sorted(set(settings) - set(accepted))
+    fixed = {"hidden_size": trunk.hidden_size, "word_embeddings": trunk.embeddings.word_embeddings}
+    given = {**fixed, "heads": trunk.encoder.layer[0].heads, **settings}
+    free = [key for key in accepted if key not in fixed]
+    unknown = sorted(set(settings) - set(free))
     if unknown:
-        raise InputError(f"the head {name} knows no '{unknown[0]}'; it takes {', '.join(set(accepted) - set(given))}")
-    missing = [key for key, what in accepted.items() if what.default is what.empty and key not in arguments]
+        raise InputError(f"the head {name} knows no '{unknown[0]}'; it takes {', '.join(free)}")
+    missing = [key for key, what in accepted.items() if what.default is what.empty and key not in given]
     if missing:
         raise InputError(f"the head {name} needs '{missing[0]}'")
+    arguments = {key: value for key, value in given.items() if key in accepted}
     built = head(**arguments)
     initialise(built)
     if bert is not None and hasattr(built, "load_bert"):
