@@ -20,3 +20,14 @@ def shared() -> Path:
 def seeded() -> None:
     """Every test starts from the same random state."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small sample world, drawn once for the whole session."""
+    from mmf_visualbert.sampleworld.build import Arguments, build
+    from mmf_visualbert.sampleworld.sizes import SMALLEST
+
+    folder = tmp_path_factory.mktemp("world") / "sample"
+    build(folder, Arguments(images=SMALLEST, seed=0, dimension=128), say=lambda line: None)
+    return folder

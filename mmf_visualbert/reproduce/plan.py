@@ -111,9 +111,9 @@ def _scale_overlays(plan: Plan, phase: Phase, configs: Path) -> Iterator[Path]:
         return
     folder = configs / "scales" / plan.scale
     yield folder / "common.yaml"
-    special = folder / f"{plan.task}_{phase.name}.yaml"
-    if special.exists():
-        yield special
+    for special in (folder / f"{plan.task}.yaml", folder / f"{plan.task}_{phase.name}.yaml"):
+        if special.exists():
+            yield special
 
 
 def _one_of(what: str, given: str, known: Any) -> None:
