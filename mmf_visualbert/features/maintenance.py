@@ -209,9 +209,7 @@ def _disagreement(fast: RegionRecord, pickled: RegionRecord) -> str | None:
 def _check_keys(raw: memoryview | None, names: list[bytes], path: str) -> Iterator[str]:
     if raw is None:
         yield f"{path} has no list of keys, so that MMF cannot read it; build it again"
-        return
-    listed = unpickle.loads(raw, f"{path}, record 'keys'")
-    if sorted(listed) != names:
+    elif len(listed := unpickle.loads(raw, f"{path}, record 'keys'")) != len(names) or sorted(listed) != names:
         yield f"{path} lists {len(listed)} keys and holds {len(names)} other or more records; build it again"
     try:
         records.check_keys(name.decode() for name in names)

@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.selection import Selection
@@ -90,7 +91,7 @@ def load(name_or_path: str) -> DetectorPreset:
         raise InputError(f"there is no detector '{name_or_path}'; take one of {', '.join(names())}, or a yaml's path")
     try:
         values = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    except (OmegaConfBaseException, ValueError, OSError) as error:
+    except (OmegaConfBaseException, YAMLError, ValueError, OSError) as error:
         raise InputError(f"{path} cannot be read ({error}); compare it with {FOLDER}") from None
     return from_values(values, str(path))
 
