@@ -4,7 +4,8 @@ Kinds and what is registered under them:
 
 - `processor`: a class that takes plain keywords and is called by a dataset.
 - `dataset`: a function `(config: Mapping, split: str, processors: Mapping) -> dataset`.
-- `region_encoder`: a module class, `forward(batch) -> NamedTuple` with `features` (B, R, D), for regions made from images.
+- `region_encoder`: a module class, `forward(batch) -> NamedTuple` with `features` (B, R, D), for regions
+  made from images.
 - `head`: a module class, `forward(encoded, batch) -> NamedTuple`.
 - `loss`: a module class, `forward(sample_list, model_output) -> Tensor`.
 - `metric`: a class with `required_params` and `calculate(sample_list, model_output) -> Tensor`.

@@ -23,7 +23,9 @@ def training_updates(config: Mapping[str, Any], samples: int | None) -> int:
     epochs = training.get("max_epochs")
     if epochs is None:
         if training.get("max_updates") is None:
-            raise InputError("neither training.max_updates nor training.max_epochs is set in the config; set one of them")
+            raise InputError(
+                "neither training.max_updates nor training.max_epochs is set in the config; set one of them"
+            )
         return int(training["max_updates"])
     if not samples:
         raise InputError("the training data of the config is empty; give annotations.train at least one record")

@@ -30,7 +30,9 @@ def test_every_yaml_says_how_it_is_run_or_that_it_is_included():
 def test_config_builds_learns_saves_and_loads(config, small_world, tmp_path):
     task = SAMPLE.with_name(f"{config.parent.name}.yaml")
     overlays = [SAMPLE, task] if task.exists() else [SAMPLE]
-    run = write_config(tmp_path, config, *overlays, env={"data_dir": str(small_world), "save_dir": str(tmp_path / "save")})
+    run = write_config(
+        tmp_path, config, *overlays, env={"data_dir": str(small_world), "save_dir": str(tmp_path / "save")}
+    )
     trainer = load_trainer(run, "training.batch_size=4")
     model = trainer.model
     model.train()

@@ -21,7 +21,9 @@ def main() -> None:
     """Parses, runs, prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", required=True, choices=list(VARIANTS))
-    parser.add_argument("--variant", default="full", help="; ".join(f"{t}: {', '.join(v)}" for t, v in VARIANTS.items()))
+    parser.add_argument(
+        "--variant", default="full", help="; ".join(f"{t}: {', '.join(v)}" for t, v in VARIANTS.items())
+    )
     parser.add_argument("--scale", default="sample", choices=SCALES)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, help="folder of the runs (default: save/reproduce/TASK/VARIANT-SCALE-SEED)")

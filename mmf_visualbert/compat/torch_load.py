@@ -1,6 +1,5 @@
 """Loading MMF's checkpoints: safe with files from others, and one sentence where a file is none."""
 
-import pickle
 import re
 from types import ModuleType
 from typing import Any
@@ -52,7 +51,9 @@ def load_checkpoint(file: Any, map_location: Any = None) -> Any:
             return torch.load(file, map_location=map_location, weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{name} does not exist; give the path of a checkpoint") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError) as error:
+    except (OSError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # a file of any content raises almost anything
         raise InputError(describe(name, error)) from error
 
 

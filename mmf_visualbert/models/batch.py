@@ -7,7 +7,9 @@ from torch import Tensor
 from mmf_visualbert.modules.inputs import RegionInputs, TextInputs
 
 
-def trunk_inputs(sample: Mapping[str, Tensor], features: Tensor | None = None) -> tuple[TextInputs, RegionInputs | None]:
+def trunk_inputs(
+    sample: Mapping[str, Tensor], features: Tensor | None = None
+) -> tuple[TextInputs, RegionInputs | None]:
     """Texts flattened to (B · C, T), row-major, and the regions of the B images; None where the batch has none.
 
     Args:

@@ -83,7 +83,7 @@ def _sizes(config: Mapping[str, Any], vocab_size: int | None) -> dict[str, Any]:
     rows = sizes.get("vocab_size") if config["bert"] is None else bert_config(config["bert"]).vocab_size
     if vocab_size is not None and rows is not None and vocab_size > rows:
         raise InputError(
-            f"the tokenizer '{config['tokenizer']}' has {vocab_size} word pieces but the model has embeddings for {rows}; "
+            f"the tokenizer '{config['tokenizer']}' has {vocab_size} word pieces but the model embeds {rows}; "
             "set model_config.visualbert.tokenizer to the vocabulary of model_config.visualbert.bert"
         )
     return sizes

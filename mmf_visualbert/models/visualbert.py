@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmf.common.registry import registry
 from mmf.models.base_model import BaseModel
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from mmf_visualbert import run_facts
+from mmf_visualbert.errors import InputError
 from mmf_visualbert.models.batch import trunk_inputs
 from mmf_visualbert.models.build import ModelParts, build_parts
 from mmf_visualbert.optim import parameter_groups
@@ -56,6 +58,14 @@ class VisualBERT(BaseModel):
         """
         with torch.autocast(sample_list["input_ids"].device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             outputs = dict(self._outputs(sample_list))
+        # What mmf_predict collects: a pre-training phase predicts whether the text describes the image.
+        if "scores" not in outputs and "sentence_image_logits" in outputs:
+            outputs["scores"] = outputs["sentence_image_logits"]
+        if "scores" not in outputs and registry.get("config").evaluation.predict:
+            raise InputError(
+                f"there is nothing to predict with the heads {', '.join(self.heads)}; run mmf_predict with the config "
+                "of a phase that has a head with scores, as fine-tuning has"
+            )
         return outputs
 
     def _outputs(self, sample_list: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:

@@ -82,7 +82,9 @@ def run_phase(step: Prepared, made_from: str) -> dict[str, Any]:
     begin = time.time()
     code = subprocess.run([str(Path(sys.executable).with_name("mmf_run")), *arguments], check=False).returncode
     if code != 0:
-        raise InputError(f"the phase {step.phase.name} failed with exit code {code}; mend what it says above, and repeat")
+        raise InputError(
+            f"the phase {step.phase.name} failed with exit code {code}; mend what it says above, and repeat"
+        )
     if not (step.folder / "best.ckpt").exists():
         raise InputError(
             f"the phase {step.phase.name} left no best.ckpt in {step.folder}: it never came to an evaluation; "

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import ImageDraw
 
 from mmf_visualbert.sampleworld.draw import SCALE, draw_ground, finish
 from mmf_visualbert.sampleworld.scene import shade_of
@@ -56,7 +56,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody whose feet stand at (x, y), `tall` pixels high, with a `side` (-1 left, 1 right) that holds things out."""
+    """Somebody with feet at (x, y), `tall` pixels high, and a `side` (-1 left, 1 right) that holds things out."""
 
     x: float
     y: float

@@ -260,7 +260,7 @@ _TOLD_BY = {
 
 
 def spoken(cast: Cast, item: Item) -> list[str]:
-    """The item's texts with words in place of tags, as a reader that names people in the order of mention gives them."""
+    """The item's texts with words in place of tags, people named in the order of mention."""
     names: dict[int, str] = {}
     texts = []
     for text in (item.question, *item.answers, *item.rationales):

@@ -19,7 +19,8 @@ def train_vocabulary(
     """The pieces in the order of their ids, at most `size` (BERT's 104 first places among them).
 
     Pieces are merged by frequency, as byte pair encoding does, ties in alphabetical order. Rare words stay in several
-    pieces, as in a real vocabulary. Every character of the text and of `alphabet` is a piece of its own, also inside a word.
+    pieces, as in a real vocabulary. Every character of the text and of `alphabet` is a piece of its own, also
+    inside a word.
     """
     words = _words(texts)
     splits = {word: [word[0], *(f"##{letter}" for letter in word[1:])] for word in words}
@@ -58,7 +59,7 @@ def _places() -> list[str]:
 def _pairs(words: Counter[str], splits: dict[str, list[str]]) -> Counter[tuple[str, str]]:
     pairs: Counter[tuple[str, str]] = Counter()
     for word, pieces in splits.items():
-        for pair in zip(pieces, pieces[1:], strict=False):
+        for pair in itertools.pairwise(pieces):
             pairs[pair] += words[word]
     return pairs
 

@@ -1,9 +1,9 @@
 """Draws the whole world into a folder: pictures, the five annotation sets, region features, vocabulary."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image

@@ -1,7 +1,7 @@
 """The contenders: how each of the three builds BERT-base size models and reads the same batch.
 
-Each has `model`, `tokens` it computes, `versions`, and `loss()`, `scores()`, `optimizer()`. Libraries are imported where
-they are used: MMF's contender runs in an environment in which ours need not be installed.
+Each has `model`, `tokens` it computes, `versions`, and `loss()`, `scores()`, `optimizer()`. Libraries are imported
+where they are used: MMF's contender runs in an environment in which ours need not be installed.
 """
 
 from typing import Any
@@ -75,7 +75,9 @@ def losses(workload: str) -> list[torch.nn.Module]:
     from mmf_visualbert.losses.answers import AnswerCrossEntropy, CrossEntropy
     from mmf_visualbert.losses.pretraining import MaskedLM, SentenceImage
 
-    return {"vqa": [AnswerCrossEntropy()], "pretrain": [MaskedLM(), SentenceImage()], "nlvr2": [CrossEntropy()]}[workload]
+    return {"vqa": [AnswerCrossEntropy()], "pretrain": [MaskedLM(), SentenceImage()], "nlvr2": [CrossEntropy()]}[
+        workload
+    ]
 
 
 class Transformers:

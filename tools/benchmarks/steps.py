@@ -36,7 +36,9 @@ class Process:
         """The next line it says."""
         line = self.process.stdout.readline()
         if not line:
-            raise InputError(f"the contender {self.label} ended with code {self.process.wait()}; its error stands above")
+            raise InputError(
+                f"the contender {self.label} ended with code {self.process.wait()}; its error stands above"
+            )
         return json.loads(line)
 
     def step(self, counts: bool) -> None:
@@ -77,7 +79,16 @@ def run(args: argparse.Namespace, mode: str) -> dict[str, Any]:
         try:
             for name, dtype in lines:
                 python = args.mmf_python if name == "mmf" and args.mmf_python else sys.executable
-                command = [python, str(HERE / "contender.py"), name, args.workload, mode, dtype, args.device, batch_file]
+                command = [
+                    python,
+                    str(HERE / "contender.py"),
+                    name,
+                    args.workload,
+                    mode,
+                    dtype,
+                    args.device,
+                    batch_file,
+                ]
                 contenders.append(Process(f"{name}_{dtype}", command))
             for turn in range(args.warmup + args.rounds):
                 for contender in contenders:

@@ -1,4 +1,4 @@
-"""The batches that all contenders of a benchmark get: drawn once, from a stated distribution, and handed on as a file."""
+"""The batches that all contenders of a benchmark get: drawn once, from a stated distribution."""
 
 from typing import NamedTuple
 
