@@ -4,6 +4,7 @@ The training is our own few lines, because the trainer of `tokenizers` breaks ti
 numbers, and sometimes chooses, its pieces differently from run to run.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable
 
