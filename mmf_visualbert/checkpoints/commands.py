@@ -1,0 +1,100 @@
+"""What tools/convert_checkpoint.py does: read, convert, write, and say what became of each weight."""
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from mmf_visualbert.checkpoints.convert import convert, revert
+from mmf_visualbert.checkpoints.files import read_config, read_weights, write_text, write_torch, write_transformers
+from mmf_visualbert.checkpoints.settings import sizes
+from mmf_visualbert.errors import InputError
+from mmf_visualbert.processors.answers import AnswerVocabulary
+
+
+def convert_from(
+    weights: Path,
+    out: Path,
+    source: str = "auto",
+    answers: Path | None = None,
+    attention_heads: int | None = None,
+    head: str | None = None,
+) -> list[str]:
+    """Write another VisualBERT as a checkpoint of ours, and its configuration beside it.
+
+    Args:
+        weights: a file, or a folder of transformers.
+        out: the checkpoint; the configuration gets the same name with .yaml.
+        source: see `checkpoints.convert.convert`.
+        answers: a file of answers, see `processors.answers`.
+        attention_heads: their number, where neither config.json nor the hidden size tells it.
+        head: see `checkpoints.convert.convert`.
+
+    Returns:
+        Lines that say what was done.
+
+    Raises:
+        InputError: where the weights cannot be read or converted; then nothing is written.
+    """
+    if out.suffix == ".yaml":
+        raise InputError(f"{out} is where the configuration would go; name the checkpoint {out.with_suffix('.pth')}")
+    config = read_config(weights)
+    converted = convert(
+        read_weights(weights),
+        source,
+        attention_heads=attention_heads or config.get("num_attention_heads"),
+        answers=None if answers is None else AnswerVocabulary.from_file(answers).answers,
+        head=head,
+        origin=str(weights),
+    )
+    command = f"# Included after a configuration of projects/visualbert, this fits the model to {out.name}.\n"
+    write_torch({"model": converted.state_dict}, out)
+    write_text(command + OmegaConf.to_yaml(OmegaConf.create(converted.settings)), out.with_suffix(".yaml"))
+    lines = [*converted.report.lines(), f"checkpoint: {out}", f"configuration: {out.with_suffix('.yaml')}"]
+    if "heads.visualbert_answer.classifier.weight" in converted.state_dict and answers is None:
+        lines.append("the checkpoint does not say which answers its labels stand for; give them with --answers")
+    return lines
+
+
+def convert_to(target: str, weights: Path, out: Path, attention_heads: int | None = None) -> list[str]:
+    """Write a checkpoint of ours by another code base's names.
+
+    Args:
+        target: see `checkpoints.convert.revert`.
+        weights: a checkpoint of ours.
+        out: a new folder for transformers, a file for the others.
+        attention_heads: their number, which weights do not show; one for every 64 hidden units where None.
+
+    Returns:
+        Lines that say what was done.
+
+    Raises:
+        InputError: where the weights cannot be read, are not ours, or `out` is a folder that exists.
+    """
+    state = read_weights(weights)
+    reverted, report = revert(state, target)
+    if target == "transformers":
+        write_transformers(reverted, transformers_config(state, attention_heads), out)
+    else:
+        write_torch({"model": reverted} if target == "mmf" else reverted, out)
+    return [
+        *report.lines(),
+        f"written: {out}",
+        "where a region is aligned with several words, this takes the mean of their positions; a model trained with "
+        "the sum (alignment: sum) differs there",
+    ]
+
+
+def transformers_config(state: dict[str, Tensor], attention_heads: int | None) -> Any:
+    """The `VisualBertConfig` of weights by our names."""
+    from transformers import VisualBertConfig
+
+    labels = [name for name in state if name.endswith(".classifier.weight") and "sentence_image" not in name]
+    late = any(name.startswith("visual_bert.additional_layer.") for name in state)
+    return VisualBertConfig(
+        visual_embedding_dim=state["visual_bert.embeddings.visual_projection.weight"].size(1),
+        bypass_transformer=late,
+        **({"num_labels": state[labels[0]].size(0)} if labels else {}),
+        **sizes(state, attention_heads),
+    )

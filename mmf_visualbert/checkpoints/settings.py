@@ -1,0 +1,134 @@
+"""What a checkpoint's weights say about the model they belong to: its size, fusion and heads.
+
+Importing weights that were made by the authors' code sets that code's ways where they differ from the paper's.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from mmf_visualbert.errors import InputError
+
+EMBEDDINGS = "visual_bert.embeddings."
+LAYER = "visual_bert.encoder.layer."
+LAYER_PARTS = tuple(
+    f"{part}.{kind}"
+    for part in (
+        "attention.self.query",
+        "attention.self.key",
+        "attention.self.value",
+        "attention.output.dense",
+        "attention.output.LayerNorm",
+        "intermediate.dense",
+        "output.dense",
+        "output.LayerNorm",
+    )
+    for kind in ("weight", "bias")
+)
+EMBEDDING_PARTS = (
+    "word_embeddings.weight",
+    "position_embeddings.weight",
+    "token_type_embeddings.weight",
+    "visual_token_type_embeddings.weight",
+    "visual_position_embeddings.weight",
+    "visual_projection.weight",
+    "visual_projection.bias",
+    "LayerNorm.weight",
+    "LayerNorm.bias",
+)
+HEAD_WIDTH = 64  # of an attention head in every BERT that was released
+BERT_BASE_UNCASED_WORDS = 30522
+# Losses of the heads of tasks, as the authors' code computes them.
+LOSSES = {
+    "visualbert_answer": {"type": "visualbert_answer_cross_entropy", "params": {"targets": "soft"}},
+    "visualbert_pooled": {"type": "visualbert_cross_entropy", "params": {}},
+    "visualbert_choice": {"type": "visualbert_cross_entropy", "params": {}},
+}
+
+
+def require_trunk(state: Mapping[str, Tensor], origin: str) -> None:
+    """Check that every weight of the embeddings and of each layer is there.
+
+    Raises:
+        InputError: naming the first that is missing.
+    """
+    wanted = [EMBEDDINGS + part for part in EMBEDDING_PARTS]
+    wanted += [f"{LAYER}{number}.{part}" for number in range(number_of_layers(state)) for part in LAYER_PARTS]
+    if any(name.startswith("visual_bert.additional_layer.") for name in state):
+        wanted += [f"visual_bert.additional_layer.{part}" for part in LAYER_PARTS]
+    missing = [name for name in wanted if name not in state]
+    if missing or not number_of_layers(state):
+        raise InputError(
+            f"{origin} has no weights for {missing[0] if missing else LAYER}; give a whole VisualBERT, saved from its "
+            "state_dict()"
+        )
+
+
+def number_of_layers(state: Mapping[str, Tensor]) -> int:
+    """One more than the highest layer's number."""
+    return 1 + max((int(name[len(LAYER) :].split(".")[0]) for name in state if name.startswith(LAYER)), default=-1)
+
+
+def sizes(state: Mapping[str, Tensor], attention_heads: int | None = None) -> dict[str, int]:
+    """The sizes that weights by our names have, by the names of transformers' `BertConfig`.
+
+    Args:
+        state: a whole trunk.
+        attention_heads: which weights do not show; one for every 64 hidden units where None.
+
+    Raises:
+        InputError: where `attention_heads` does not divide the hidden size, or has to be given.
+    """
+    words, hidden_size = state[f"{EMBEDDINGS}word_embeddings.weight"].shape
+    if attention_heads is None and hidden_size % HEAD_WIDTH == 0:
+        attention_heads = hidden_size // HEAD_WIDTH
+    if attention_heads is None or hidden_size % attention_heads:
+        raise InputError(
+            f"a model of hidden size {hidden_size} cannot have {attention_heads or 'an unknown number of'} attention "
+            "heads; give their number, which the weights do not show, with --heads"
+        )
+    return {
+        "vocab_size": words,
+        "hidden_size": hidden_size,
+        "num_hidden_layers": number_of_layers(state),
+        "num_attention_heads": attention_heads,
+        "intermediate_size": state[f"{LAYER}0.intermediate.dense.weight"].size(0),
+        "max_position_embeddings": state[f"{EMBEDDINGS}position_embeddings.weight"].size(0),
+        "type_vocab_size": state[f"{EMBEDDINGS}token_type_embeddings.weight"].size(0),
+    }
+
+
+def settings(state: Mapping[str, Tensor], attention_heads: int | None = None) -> dict[str, Any]:
+    """The configuration that weights of the authors' kind ask for, in the shape of a yaml for `mmf_run`.
+
+    Only the heads of tasks are named: weights of pre-training go on into a task that names its own.
+    """
+    model: dict[str, Any] = {"bert": None, "size": sizes(state, attention_heads)}
+    if model["size"]["type_vocab_size"] == 2:
+        del model["size"]["type_vocab_size"]
+    if model["size"]["vocab_size"] == BERT_BASE_UNCASED_WORDS:
+        model["tokenizer"] = "bert-base-uncased"
+    model["region_dimension"] = state[f"{EMBEDDINGS}visual_projection.weight"].size(1)
+    late = any(name.startswith("visual_bert.additional_layer.") for name in state)
+    model |= {"fusion": "late" if late else "early", "alignment": "mean"}
+    heads, losses = task_heads(state)
+    if heads:
+        model |= {"heads": heads, "losses": losses}
+    return {"model_config": {"visualbert": model}, "optimizer": {"params": {"correct_bias": False}}}
+
+
+def task_heads(state: Mapping[str, Tensor]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The heads of tasks among the weights, and their losses."""
+    heads, losses = [], []
+    for name, loss in LOSSES.items():
+        classifier = state.get(f"heads.{name}.classifier.weight")
+        if classifier is not None:
+            params = {} if name == "visualbert_choice" else {"num_labels": classifier.size(0)}
+            heads.append({"type": name, "params": params})
+            losses.append(loss)
+    query = state.get("heads.visualbert_phrase_grounding.query.weight")
+    if query is not None:
+        heads.append({"type": "visualbert_phrase_grounding", "params": {"heads": 1, "head_size": query.size(0)}})
+        losses.append({"type": "visualbert_phrase_cross_entropy", "params": {"reduction": "released"}})
+    return heads, losses

@@ -1,0 +1,131 @@
+"""tools/convert_checkpoint.py: files in, files out, one sentence where it cannot."""
+
+import importlib.util
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from tiny_model import SIZE, ragged, released, tiny
+from transformers import VisualBertConfig, VisualBertForQuestionAnswering, VisualBertModel
+
+from mmf_visualbert.modules.build import build_visualbert
+
+TOOL = Path(__file__).resolve().parents[2] / "tools" / "convert_checkpoint.py"
+
+
+def run(*arguments):
+    spec = importlib.util.spec_from_file_location("convert_checkpoint", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main([str(argument) for argument in arguments])
+
+
+def own_state(model):
+    return {f"visual_bert.{name}": value for name, value in model.state_dict().items()}
+
+
+def test_a_file_of_the_authors(shared, tmp_path, capsys):
+    weights, _, _ = released(shared, "vqa")
+    torch.save({f"module.bert.{name}": value for name, value in weights.items()}, tmp_path / "model.th")
+    answers = shared / "realdata" / "vqa2" / "answers" / "answers_vqa.txt"
+    out = tmp_path / "made" / "vqa.pth"
+    assert run("from", tmp_path / "model.th", out, "--heads", 4, "--answers", answers) == 0
+    assert "weights of the authors' code converted" in capsys.readouterr().out
+    state = torch.load(out, weights_only=True)["model"]
+    assert "heads.visualbert_answer._extra_state" in state
+    config = OmegaConf.load(out.with_suffix(".yaml")).model_config.visualbert
+    model = build_visualbert(
+        bert=config.bert,
+        random_init=True,
+        region_dimension=config.region_dimension,
+        fusion=config.fusion,
+        alignment=config.alignment,
+        **config.size,
+    )
+    prefix = "visual_bert."
+    model.load_state_dict({name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)})
+    assert sorted(path.name for path in out.parent.iterdir()) == ["vqa.pth", "vqa.yaml"]
+
+
+@pytest.mark.parametrize("safe", [True, False])
+def test_a_folder_of_transformers(tmp_path, capsys, safe):
+    theirs = VisualBertForQuestionAnswering(VisualBertConfig(visual_embedding_dim=24, num_labels=5, **SIZE))
+    theirs.save_pretrained(tmp_path / "theirs")
+    if not safe:
+        (tmp_path / "theirs" / "model.safetensors").unlink()
+        torch.save(theirs.state_dict(), tmp_path / "theirs" / "pytorch_model.bin")
+    assert run("from", tmp_path / "theirs", tmp_path / "ours.pth") == 0
+    assert "give them with --answers" in capsys.readouterr().out
+    state = torch.load(tmp_path / "ours.pth", weights_only=True)["model"]
+    assert torch.equal(state["heads.visualbert_answer.classifier.weight"], theirs.cls.weight)
+
+
+def test_to_transformers(tmp_path, capsys):
+    model = tiny(alignment="mean")
+    torch.save({"model": own_state(model)}, tmp_path / "ours.pth")
+    assert run("to", "transformers", tmp_path / "ours.pth", tmp_path / "theirs", "--heads", 4) == 0
+    assert "alignment: sum" in capsys.readouterr().out
+    theirs, info = VisualBertModel.from_pretrained(tmp_path / "theirs", output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"]
+    text, regions = ragged()
+    expected = theirs.eval()(
+        input_ids=text.input_ids,
+        attention_mask=text.mask.long(),
+        token_type_ids=text.segments,
+        visual_embeds=regions.features,
+        visual_attention_mask=regions.mask.long(),
+        visual_token_type_ids=regions.segments,
+    )
+    torch.testing.assert_close(model(text, regions).pooled, expected.pooler_output, atol=1e-5, rtol=0)
+    assert run("to", "transformers", tmp_path / "ours.pth", tmp_path / "theirs", "--heads", 4) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("target", ["authors", "mmf"])
+def test_to_files(tmp_path, target):
+    torch.save({"model": own_state(tiny())}, tmp_path / "ours.pth")
+    assert run("to", target, tmp_path / "ours.pth", tmp_path / "theirs.pth") == 0
+    assert run("from", tmp_path / "theirs.pth", tmp_path / "again.pth", "--heads", 4) == 0
+    first, second = (torch.load(tmp_path / name, weights_only=True)["model"] for name in ("ours.pth", "again.pth"))
+    assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+class Evil:
+    def __reduce__(self):
+        return os.mkdir, ("evil-was-here",)
+
+
+def test_wrong_files_are_one_sentence(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("text.pth").write_text("no weights")
+    Path("evil.pth").write_bytes(pickle.dumps(Evil()))
+    torch.save({"model": {"a": Evil()}}, "evil_torch.pth")
+    torch.save([1, 2], "list.pth")
+    torch.save({"model": {"conv.weight": torch.zeros(2)}}, "other.pth")
+    torch.save({"weights": 3}, "number.pth")
+    Path("cut.safetensors").write_bytes(b"\x10")
+    Path("empty").mkdir()
+    Path("half").mkdir()
+    torch.save({"a": torch.zeros(1)}, "half/pytorch_model.bin")
+    for name, said in {
+        "nowhere.pth": "nowhere.pth does not exist",
+        "text.pth": "text.pth cannot be read as weights",
+        "evil.pth": "evil.pth cannot be read as weights",
+        "evil_torch.pth": "evil_torch.pth cannot be read as weights",
+        "list.pth": "list.pth holds no weights by name",
+        "number.pth": "holds 'weights', which is no tensor",
+        "other.pth": "other.pth has no names of a VisualBERT",
+        "cut.safetensors": "no whole safetensors file",
+        "empty": "config.json is missing or no json",
+        "half": "config.json is missing or no json",
+    }.items():
+        assert run("from", name, "out.pth") == 2
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1 and "Traceback" not in error, (name, error)
+    assert run("to", "authors", "other.pth", "out.pth") == 2
+    assert "has no weights for visual_bert" in capsys.readouterr().err
+    assert run("from", "other.pth", "out.yaml") == 2
+    assert not Path("out.pth").exists() and not Path("evil-was-here").exists()
