@@ -111,10 +111,10 @@ class RegionDetector:
         heads = self.model.roi_heads
         wrapped = [Boxes(one) for one in boxes]
         if self.layer == "res5":
-            pooled = heads.res5(heads.pooler([maps[name] for name in heads.in_features], wrapped))
+            pooled = heads.res5(heads.pooler([maps[name].float() for name in heads.in_features], wrapped))
             states = features = pooled.mean(dim=[2, 3])
         else:
-            states = heads.box_pooler([maps[name] for name in heads.box_in_features], wrapped)
+            states = heads.box_pooler([maps[name].float() for name in heads.box_in_features], wrapped)
             wanted = f"fc_relu{int(self.layer[2:]) - 5}"
             for name, part in heads.box_head.named_children():
                 states = part(states)

@@ -70,11 +70,14 @@ class Preparation:
     whole_image: bool = False
     boxes: GivenBoxes | None = None
 
-    def __call__(self, file: ImageFile, size: Size) -> "Prepared":
+    def __call__(self, file: ImageFile) -> "Prepared":
         """Reads and resizes an image; raises InputError where it, or its boxes, cannot be used."""
         image = read_image(file.path)
         original = Size(image.shape[1], image.shape[0])
         boxes = None if self.boxes is None else self._boxes(file, original)
+        size = resized(
+            original, self.shortest, self.longest
+        )  # as planned, unless a PNG's EXIF stands behind its pixels
         return Prepared(file, original, resize(image, size, self.resize), boxes)
 
     def _boxes(self, file: ImageFile, size: Size) -> np.ndarray:
@@ -120,9 +123,9 @@ class BatchReader(Dataset):
 
     def __getitem__(self, index: int) -> PreparedBatch:
         images, failures = [], []
-        for file, size in self.plan[index]:
+        for file, _ in self.plan[index]:
             try:
-                images.append(self.prepare(file, size))
+                images.append(self.prepare(file))
             except InputError as error:
                 failures.append(Failure(*file, str(error)))
         return PreparedBatch(images, failures)

@@ -109,7 +109,9 @@ def image_size(path: str) -> Size:
         InputError: where the file is no image, or has more than `MOST_PIXELS`.
     """
     with _opened(path) as image:
-        turned = image.getexif().get(_ORIENTATION, 1) >= 5
+        # a PNG looks for its EXIF behind the pixels, and decodes them for that; see Preparation for what follows
+        known = image.format != "PNG" or "exif" in image.info
+        turned = known and image.getexif().get(_ORIENTATION, 1) >= 5
         return Size(image.height, image.width) if turned else Size(image.width, image.height)
 
 
