@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mmf_visualbert.checkpoints.names import (
+    MASKED_LM,
     NAMINGS,
     TRANSFORMERS,
     Naming,
@@ -92,7 +93,7 @@ def convert(
             bare = f"visual_bert.{bare}"
         sort_in(naming, name, bare, value, head, converted, report)
     require_trunk(converted, origin)
-    report = check_tied(state, converted, report, origin)
+    drop_untied(state, converted, report)
     if answers is not None:
         keep_answers(converted, answers, origin)
     return ConvertedCheckpoint(converted, settings(converted, attention_heads), report)
@@ -125,16 +126,15 @@ def sort_in(
         converted[ours] = value
 
 
-def check_tied(state: Mapping[str, Tensor], converted: Mapping[str, Tensor], report: Report, origin: str) -> Report:
-    """Check that a decoder which is left out really is the word embeddings.
-
-    Raises:
-        InputError: where it is not: our masked LM head has no weights of its own there.
-    """
-    for name, _ in report.dropped:
-        if name.endswith("cls.predictions.decoder.weight") and not torch.equal(state[name], converted[WORDS]):
-            raise InputError(f"{origin} has word embeddings and a {name} that differ; train it with tied weights")
-    return report
+def drop_untied(state: Mapping[str, Tensor], converted: dict[str, Tensor], report: Report) -> None:
+    """Leave out a masked LM head whose decoder is not the word embeddings: ours has no weights of its own there."""
+    decoders = [name for name, _ in report.dropped if name.endswith("cls.predictions.decoder.weight")]
+    if any(not torch.equal(state[name], converted[WORDS]) for name in decoders):
+        for theirs, ours in list(report.renamed):
+            if ours.startswith(MASKED_LM):
+                del converted[ours]
+                report.renamed.remove((theirs, ours))
+                report.dropped.append((theirs, "belongs to a decoder that is not the word embeddings, as ours is"))
 
 
 def keep_answers(converted: dict[str, Tensor], answers: Sequence[str], origin: str) -> None:

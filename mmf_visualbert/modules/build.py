@@ -173,6 +173,8 @@ def sized(bert: str | None, sizes: dict[str, Any]) -> BertConfig:
     unknown = sorted(set(sizes) - set(SIZES))
     if unknown:
         raise InputError(f"build_visualbert knows no '{unknown[0]}'; it takes {', '.join(SIZES)}")
+    # Which attention a BertLayer would use is nothing to us, but some versions of transformers build none without it.
+    sizes = {**sizes, "attn_implementation": "eager"}
     if bert is None:
         return BertConfig(**sizes)
     config = bert_config(bert)

@@ -39,7 +39,11 @@ def filled(module):
 
 
 def rival(cls, **settings):
-    return filled(cls(VisualBertConfig(visual_embedding_dim=24, **SIZE, **settings)))
+    model = filled(cls(VisualBertConfig(visual_embedding_dim=24, **SIZE, **settings)))
+    if hasattr(model, "cls") and hasattr(model.cls, "predictions"):  # transformers 4.57 forgets to tie one of them
+        model.cls.predictions.decoder.weight = model.visual_bert.embeddings.word_embeddings.weight
+        model.cls.predictions.decoder.bias = model.cls.predictions.bias
+    return model
 
 
 @pytest.mark.parametrize("wrapped", [True, False])
@@ -232,8 +236,10 @@ class TestRefusals:
     def test_a_decoder_of_its_own(self):
         theirs = rival(VisualBertForPreTraining).state_dict()
         theirs["cls.predictions.decoder.weight"] = theirs["cls.predictions.decoder.weight"] + 1
-        with pytest.raises(InputError, match="train it with tied weights"):
-            convert(theirs, attention_heads=4)
+        converted = convert(theirs, attention_heads=4)
+        assert not any("masked_lm" in name for name in converted.state_dict)
+        assert "heads.visualbert_sentence_image.classifier.weight" in converted.state_dict
+        assert any("a decoder that is not the word embeddings" in line for line in converted.report.lines())
 
     def test_unknown_names_are_reported(self):
         state = revert(Model().state_dict(), "authors")[0] | {"bert.extra.weight": torch.zeros(1)}
