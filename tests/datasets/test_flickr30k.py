@@ -90,9 +90,8 @@ def world(tmp_path):
 
 
 def config_of(world, **changes):
-    loaded = OmegaConf.merge(
-        OmegaConf.load(YAML), {"env": {"data_dir": str(world)}, "model_config": {"visualbert": {"tokenizer": "none"}}}
-    )
+    model = {"visualbert": {"tokenizer": "none", "region_dimension": D}}
+    loaded = OmegaConf.merge(OmegaConf.load(YAML), {"env": {"data_dir": str(world)}, "model_config": model})
     config = OmegaConf.to_container(loaded, resolve=True)["dataset_config"]["visualbert_flickr30k"]
     return config | {"max_phrases": E} | changes
 
