@@ -122,7 +122,7 @@ class World:
         annotations = vqa.annotation_records(asked, records, rng)
         content = vqa.official(split, annotations, "annotations")
         write_json(self.folder / f"vqa2/v2_mscoco_{split}_annotations.json", content)
-        self.texts += [question.answer for question in asked]
+        self.texts += [given["answer"] for annotation in annotations for given in annotation["answers"]]
 
     def _write_detections(self, split: str, pictures: list[Picture]) -> None:
         found = {}
