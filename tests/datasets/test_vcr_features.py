@@ -143,3 +143,17 @@ def test_faults_end_with_exit_code_2(world, encoder, capsys):
         tool().main([*given, "--out", str(world / "x.lmdb"), "--weights", str(world / "model_final.pth"), *SIZE]) == 2
     )
     assert "train.jsonl:2 (train-1): the frame" in capsys.readouterr().err
+
+
+def test_short_choices_do_not_pay_for_the_longest(world):
+    size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    trunk = build_visualbert(
+        region_dimension=12, random_init=True, vocab_size=vcr_world.tokenizer().vocab_size, attention="packed", **size
+    )
+    encoder = build_roi_regions(backbone="small", width=4, region_dimension=12)
+    samples = dataset(world, "val")
+    batch = default_collate([samples[index] for index in range(3)])
+    computed = []
+    trunk.encoder.layer[0].register_forward_hook(lambda _, inputs, __: computed.append(inputs[0].shape[:-1].numel()))
+    trunk(*trunk_inputs(batch, encoder(batch).features))
+    assert computed == [int(batch["text_mask"].sum() + 4 * batch["region_mask"].sum())]
