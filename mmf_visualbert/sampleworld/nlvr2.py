@@ -14,8 +14,8 @@ from mmf_visualbert.sampleworld.words import COLORS, NUMBERS, SHAPES, counted, p
 
 PAIRS = 4
 """Pairs of images that share one set of sentences."""
-SHARES: dict[str, float] = {"side": 0.6, "both": 0.16, "count": 0.12, "more": 0.12}
-"""Kind of sentence -> how often it is taken."""
+SHARES: dict[str, float] = {"attribute": 0.4, "side": 0.36, "both": 0.1, "count": 0.07, "more": 0.07}
+"""Kind of sentence -> how often it is taken. Those of one attribute are what a small model learns first."""
 
 
 class PairSet(NamedTuple):
@@ -28,9 +28,9 @@ class PairSet(NamedTuple):
 
 
 def make_set(rng: np.random.Generator, sentences: int) -> PairSet:
-    """A set with so many sentences. Its scenes share three colours and three shapes, so that they are alike."""
+    """A set with so many sentences. Its scenes share five colours and three shapes, so that they are alike."""
     while True:
-        colors, shapes = some_words(rng, colors=3, shapes=3)
+        colors, shapes = some_words(rng, colors=5, shapes=3)
         pairs = [_pair(rng, colors, shapes) for _ in range(PAIRS)]
         candidates = _balanced(pairs, colors, shapes)
         if sum(len(several) for several in candidates.values()) < 3 * sentences:
@@ -74,9 +74,12 @@ def statements(
     for color, shape in kinds:
         yield from _about_kind(color, shape, len(left.those(color, shape)), len(right.those(color, shape)))
     for shape in shapes:
+        yield from _about_attribute(shape, len(left.those(shape=shape)), len(right.those(shape=shape)))
         yield from _about_numbers(plural(shape), len(left.those(shape=shape)), len(right.those(shape=shape)))
     for color in colors:
-        yield from _about_numbers(f"{color} objects", len(left.those(color=color)), len(right.those(color=color)))
+        noun = f"{color} object"
+        yield from _about_attribute(noun, len(left.those(color=color)), len(right.those(color=color)))
+        yield from _about_numbers(f"{noun}s", len(left.those(color=color)), len(right.those(color=color)))
 
 
 def _about_kind(color: str, shape: str, left: int, right: int) -> Iterator[tuple[str, str, bool]]:
@@ -88,6 +91,12 @@ def _about_kind(color: str, shape: str, left: int, right: int) -> Iterator[tuple
     yield "both", sentence(f"both images contain {thing}"), min(left, right) > 0
     yield "both", sentence(f"at least one of the images contains {thing}"), max(left, right) > 0
     yield "both", sentence(f"only one of the images contains {thing}"), (left > 0) != (right > 0)
+
+
+def _about_attribute(noun: str, left: int, right: int) -> Iterator[tuple[str, str, bool]]:
+    for side, number in (("left", left), ("right", right)):
+        yield "attribute", sentence(f"there is {with_article(noun)} in the {side} image"), number > 0
+        yield "attribute", sentence(f"the {side} image contains {with_article(noun)}"), number > 0
 
 
 def _about_numbers(nouns: str, left: int, right: int) -> Iterator[tuple[str, str, bool]]:

@@ -19,7 +19,7 @@ from mmf_visualbert.sampleworld.sizes import Sizes
 from mmf_visualbert.sampleworld.vocabulary import train_vocabulary
 
 QUESTIONS_A_SCENE = 6
-SENTENCES_A_SET = 3
+SENTENCES_A_SET = 10
 QUESTIONS_A_FRAME = 4
 ONTOLOGY = {"circle": "sportsball", "square": "book", "triangle": "kite", "star": "teddybear", "cross": "scissors"}
 """Shape -> the class of VCR's 80 objects by which a detector for VCR takes it."""
