@@ -1,5 +1,6 @@
 """Fixtures that all rooms share."""
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,9 @@ def shared() -> Path:
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
-    """Every test starts from the same random state."""
+    """Every test starts from the same random state, and from our logger's own level (a run of MMF sets it)."""
     torch.manual_seed(0)
+    logging.getLogger("mmf_visualbert").setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
