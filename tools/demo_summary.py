@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmf_visualbert.datasets.files import read_json
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.processors.answers import answer_scores
+from mmf_visualbert.processors.answers import AnswerVocabulary
 from mmf_visualbert.reproduce.results import final_metrics
 
 METRIC = "visualbert_vqa_accuracy"
@@ -44,8 +44,9 @@ def majority_accuracy(folder: Path) -> float:
     train = read_json(folder / "v2_mscoco_train2014_annotations.json")["annotations"]
     answer = Counter(entry["multiple_choice_answer"] for entry in train).most_common(1)[0][0]
     val = read_json(folder / "v2_mscoco_val2014_annotations.json")["annotations"]
-    scores = [answer_scores([a["answer"] for a in entry["answers"]]).get(answer, 0.0) for entry in val]
-    return sum(scores) / len(scores)
+    vocabulary = AnswerVocabulary([answer])
+    scores = [vocabulary.targets([a["answer"] for a in entry["answers"]], official=True) for entry in val]
+    return float(sum(scores) / len(scores))
 
 
 if __name__ == "__main__":
