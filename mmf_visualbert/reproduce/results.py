@@ -41,12 +41,21 @@ def read_scalars(folder: Path) -> dict[str, list[Point]]:
     return scalars
 
 
-def final_metrics(folder: Path, split: str = "val") -> dict[str, float]:
-    """The last value of each metric on `split`: after training MMF restores the best checkpoint and evaluates it."""
+def final_metrics(folder: Path, split: str = "val", since: float = 0.0) -> dict[str, float]:
+    """The last value of each metric on `split`: after training MMF restores the best checkpoint and evaluates it.
+
+    Args:
+        folder: of a run, with its tensorboard logs.
+        split: as MMF calls it.
+        since: seconds since 1970; metrics that were not logged after it are those of an earlier run in this folder.
+
+    Raises:
+        InputError: where there is no log, or no such metric in it.
+    """
     found = {}
     for tag, points in read_scalars(folder).items():
         parts = tag.split("/")
-        if len(parts) == 3 and parts[0] == split:
+        if len(parts) == 3 and parts[0] == split and points[-1].time >= since:
             found[parts[2]] = points[-1].value
     if not found:
         raise InputError(f"the log in {folder} has no metric of the split '{split}'; run it with run_type train_val")

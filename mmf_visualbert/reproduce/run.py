@@ -73,11 +73,16 @@ def run_all(prepared: Sequence[Prepared]) -> dict[str, dict[str, Any]]:
 
 def run_phase(step: Prepared, made_from: str) -> dict[str, Any]:
     """Runs one phase with MMF, with its output on ours, and writes its record."""
-    started = step.folder / "started.json"
-    arguments = list(step.arguments)
-    if (step.folder / "current.ckpt").exists() and started.exists() and _read(started).get("made_from") == made_from:
+    started, best, current = (step.folder / name for name in ("started.json", "best.ckpt", "current.ckpt"))
+    arguments, found = list(step.arguments), _changed(current)
+    before = _read(started) if started.exists() else {}
+    # Checkpoints that an earlier run, of other files or arguments, left in the folder neither go on nor count.
+    goes_on = before.get("made_from") == made_from and found not in (None, before.get("found"))
+    if goes_on:
         arguments.append("checkpoint.resume=true")
-    write_json(started, {"made_from": made_from, "arguments": arguments})
+        found = before.get("found")
+    old_best = None if goes_on else _changed(best)
+    write_json(started, {"made_from": made_from, "arguments": arguments, "found": found})
     print(f"[{step.phase.name}] mmf_run {' '.join(arguments)}", flush=True)
     begin = time.time()
     code = subprocess.run([str(Path(sys.executable).with_name("mmf_run")), *arguments], check=False).returncode
@@ -85,7 +90,7 @@ def run_phase(step: Prepared, made_from: str) -> dict[str, Any]:
         raise InputError(
             f"the phase {step.phase.name} failed with exit code {code}; mend what it says above, and repeat"
         )
-    if not (step.folder / "best.ckpt").exists():
+    if _changed(best) == old_best:
         raise InputError(
             f"the phase {step.phase.name} left no best.ckpt in {step.folder}: it never came to an evaluation; "
             "train more updates or lower training.evaluation_interval"
@@ -94,7 +99,7 @@ def run_phase(step: Prepared, made_from: str) -> dict[str, Any]:
         "made_from": made_from,
         "arguments": arguments,
         "seconds": round(time.time() - begin, 1),
-        "metrics": final_metrics(step.folder),
+        "metrics": final_metrics(step.folder, since=begin),
     }
     write_json(step.folder / "finished.json", record)
     return record
@@ -126,6 +131,11 @@ def _yaml_files(path: Path) -> list[Path]:
         raise InputError(f"{path} does not exist; the configs folder is incomplete, install the package again")
     includes = OmegaConf.load(path).get("includes") or []
     return [path, *(file for include in includes for file in _yaml_files((path.parent / include).resolve()))]
+
+
+def _changed(path: Path) -> int | None:
+    """When the file was last written, in nanoseconds; None where there is none."""
+    return path.stat().st_mtime_ns if path.exists() else None
 
 
 def _read(path: Path) -> dict[str, Any]:
