@@ -14,7 +14,7 @@ from mmf_visualbert.sampleworld.words import COLORS, NUMBERS, SHAPES, counted, p
 
 PAIRS = 4
 """Pairs of images that share one set of sentences."""
-SHARES: dict[str, float] = {"attribute": 0.4, "side": 0.36, "both": 0.1, "count": 0.07, "more": 0.07}
+SHARES: dict[str, float] = {"attribute": 0.48, "side": 0.4, "both": 0.06, "count": 0.03, "more": 0.03}
 """Kind of sentence -> how often it is taken. Those of one attribute are what a small model learns first."""
 
 
