@@ -47,9 +47,7 @@ def build_parts(
         raise InputError(
             f"model_config.visualbert.precision is '{config['precision']}'; set one of {', '.join(PRECISIONS)}"
         )
-    heads = config["heads"] or []
-    if not heads:
-        raise InputError("model_config.visualbert.heads is empty; name at least one head, as projects/visualbert does")
+    heads = _heads(config)
     bert = config["bert"]
     sizes = _sizes(config, vocab_size)
     trunk = build_visualbert(
@@ -69,6 +67,19 @@ def build_parts(
         for head in heads
     }
     return ModelParts(trunk, _region_encoder(config), built, config["precision"])
+
+
+def _heads(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The heads of the config, each with a type of its own."""
+    heads = config["heads"] or []
+    if not heads:
+        raise InputError("model_config.visualbert.heads is empty; name at least one head, as projects/visualbert does")
+    for position, head in enumerate(heads):
+        if not isinstance(head, Mapping) or "type" not in head:
+            raise InputError(f"model_config.visualbert.heads[{position}] is '{head}'; write it as {{type: name}}")
+        if any(head["type"] == other["type"] for other in heads[:position]):
+            raise InputError(f"model_config.visualbert.heads names {head['type']} twice; leave one of them out")
+    return heads
 
 
 def _sizes(config: Mapping[str, Any], vocab_size: int | None) -> dict[str, Any]:

@@ -1,0 +1,58 @@
+"""The catalog of parts: every name once, with our prefix, and a helpful word where there is none."""
+
+import pytest
+
+from mmf_visualbert import catalog
+from mmf_visualbert.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def empty(monkeypatch):
+    """A catalog of this test's own."""
+    monkeypatch.setattr(catalog, "_parts", {kind: {} for kind in catalog.KINDS})
+
+
+def test_parts_are_found_under_their_kind_and_name():
+    @catalog.register("loss", "visualbert_b")
+    class B:
+        pass
+
+    @catalog.register("head", "visualbert_b")
+    @catalog.register("loss", "visualbert_a")
+    class A:
+        pass
+
+    assert catalog.get("loss", "visualbert_b") is B and catalog.get("head", "visualbert_b") is A
+    assert catalog.names("loss") == ["visualbert_a", "visualbert_b"] and catalog.names("metric") == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "message"),
+    [
+        ("lose", "visualbert_a", "'lose' is not one of the kinds processor, dataset,"),
+        ("loss", "cross_entropy", "the name 'cross_entropy' has to begin with 'visualbert_'"),
+    ],
+)
+def test_bad_registrations(kind, name, message):
+    with pytest.raises(ValueError, match=message):
+        catalog.register(kind, name)
+
+
+def test_a_name_is_given_once():
+    def part():
+        pass
+
+    catalog.register("dataset", "visualbert_a")(part)
+    catalog.register("dataset", "visualbert_a")(part)  # a module that is imported again
+    with pytest.raises(ValueError, match=r"the dataset 'visualbert_a' is registered already, by .*part"):
+        catalog.register("dataset", "visualbert_a")(lambda: None)
+    assert catalog.get("dataset", "visualbert_a") is part
+
+
+def test_what_is_not_there_says_what_is():
+    with pytest.raises(InputError, match="there is no metric named 'visualbert_x'; available: none"):
+        catalog.get("metric", "visualbert_x")
+    for name in ("visualbert_b", "visualbert_a"):
+        catalog.register("metric", name)(object)
+    with pytest.raises(InputError, match=r"available: visualbert_a, visualbert_b$"):
+        catalog.get("metric", "visualbert_x")
