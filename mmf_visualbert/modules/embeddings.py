@@ -6,6 +6,7 @@ The names of the parameters are those of transformers' `VisualBertEmbeddings`, w
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.modules.dropout import Dropout
@@ -106,7 +107,7 @@ class VisualBertEmbeddings(nn.Module):
         constant = self.visual_position_embeddings.weight[0]
         sums = projected + self.visual_token_type_embeddings(regions.segments) + constant
         copies = texts_per_image(texts, regions.features.size(0))
-        if regions.alignment is None:
+        if regions.alignment is None or regions.alignment.size(-1) == 0:
             return sums.repeat_interleave(copies, dim=0) if copies > 1 else sums
         aligned = self.aligned_positions(regions.alignment)
         if aligned.size(0) == sums.size(0) and copies > 1:
@@ -115,12 +116,13 @@ class VisualBertEmbeddings(nn.Module):
 
     def aligned_positions(self, alignment: Tensor) -> Tensor:
         """Sum or mean of the text position embeddings at `alignment` (B, R, A), padded with -1 -> (B, R, H)."""
-        given = alignment >= 0
-        rows = self.position_embeddings(alignment.clamp(min=0)) * given.unsqueeze(-1)
-        total = rows.sum(dim=2)
+        table = self.position_embeddings.weight
+        given = (alignment >= 0).flatten(0, 1).to(table.dtype)
+        positions = alignment.clamp(min=0).flatten(0, 1)
+        total = functional.embedding_bag(positions, table, mode="sum", per_sample_weights=given)
         if self.alignment == "mean":
-            return total / given.sum(dim=2, keepdim=True).clamp(min=1)
-        return total
+            total = total / given.sum(dim=1, keepdim=True).clamp(min=1)
+        return total.view(*alignment.shape[:2], -1)
 
     def forward(self, text: TextInputs, regions: RegionInputs | None = None) -> Tensor:
         """Embeddings of the text followed by the regions, (B, T + R, H)."""

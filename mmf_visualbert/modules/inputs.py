@@ -43,9 +43,13 @@ class RegionInputs(NamedTuple):
 class Encoded(NamedTuple):
     """States of the last layer, and what was asked for beside them.
 
+    What stands at padding has no meaning. T and R are the longest text and the most regions of the batch, which may be
+    less than what went in. Without early fusion (§4) all layers but the last see the text alone, so that R is 0 in
+    their states and weights.
+
     Attributes:
-        text: (B, T, H).
-        regions: (B, R, H); R is 0 where no regions were given.
+        text: (B, T, H); NaN where the last layer was told to leave a state out.
+        regions: (B, R, H); R is 0 where no regions were given. NaN where the last layer was told to leave states out.
         text_mask: (B, T) bool.
         region_mask: (B, R) bool.
         pooled: (B, H), tanh of a linear map of the state at [CLS]; None where the model has no pooler.

@@ -65,3 +65,20 @@ def test_forward_is_text_then_regions():
     torch.testing.assert_close(both[:, :12], embeddings(text))
     none = RegionInputs(*(part if part is None else part[:, :0] for part in regions))
     torch.testing.assert_close(embeddings(text, none), embeddings(text))
+
+
+@pytest.mark.parametrize("alignment", ["sum", "mean"])
+def test_no_alignment_at_all(alignment):
+    """No columns, or nothing but padding, adds nothing; the table still has a gradient."""
+    embeddings = tiny(alignment=alignment).embeddings
+    _, regions = ragged()
+    plain = embeddings.regions(regions)
+    for aligned in (torch.full((3, 6, 2), -1), torch.zeros(3, 6, 0, dtype=torch.int64)):
+        torch.testing.assert_close(embeddings.regions(regions._replace(alignment=aligned)), plain)
+
+
+def test_gradient_of_aligned_positions():
+    embeddings = tiny(alignment="mean").embeddings
+    embeddings.aligned_positions(torch.tensor([[[3, 5, -1], [3, -1, -1]]])).sum().backward()
+    gradient = embeddings.position_embeddings.weight.grad[:, 0]
+    assert gradient[[3, 5]].tolist() == [1.5, 0.5] and gradient.sum() == 2
