@@ -1,5 +1,7 @@
 """Heads and their losses: the authors' own outputs, transformers' losses, vocabularies, counts."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -261,6 +263,11 @@ class TestBuildHead:
         assert [name for name, _ in head.named_parameters() if "word" in name] == []
         both = torch.nn.ModuleList([model, head]).double()
         assert both[1].logits(torch.zeros(1, 32, dtype=torch.float64)).dtype == torch.float64
+        copied = copy.deepcopy(both)
+        with torch.no_grad():
+            copied[0].embeddings.word_embeddings.weight.zero_()
+        states = torch.ones(1, 32, dtype=torch.float64)
+        assert not copied[1].logits(states).any() and both[1].logits(states).any()
 
     def test_first_weights_are_berts(self):
         head = build_head("visualbert_answer", tiny(), num_labels=3000)

@@ -243,3 +243,17 @@ def test_what_does_not_fit_is_refused():
         tiny(alignment="max")
     with pytest.raises(InputError, match="fusion is 'middle'"):
         tiny(fusion="middle")
+
+
+@pytest.mark.parametrize("attention", ["packed", "sdpa"])
+@pytest.mark.filterwarnings("ignore:Anomaly Detection")
+def test_states_left_out_do_not_alarm_anomaly_detection(attention):
+    """MMF's PyPI release trains with anomaly detection, which raises where a gradient is NaN."""
+    model = tiny(attention=attention).train()
+    text, regions = ragged()
+    rows = torch.zeros_like(text.mask)
+    rows[:, 3] = True
+    with torch.autograd.set_detect_anomaly(True):
+        encoded = model(text, regions, last_layer_rows=rows)
+        (encoded.text[rows[:, : encoded.text.size(1)]].sum() + encoded.pooled.sum()).backward()
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
