@@ -93,4 +93,3 @@ def mmf_scheduler(part: Callable[..., Any]) -> Callable[..., Any]:
         return part(optimizer, *args, **kwargs)
 
     return scheduler
-

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from mmf_visualbert.compat.configuration import MODEL
+from mmf_visualbert.compat.training import batches_of_epoch
 from mmf_visualbert.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -187,12 +188,12 @@ def refuse_finished_run(checkpoint: Any, file: str) -> None:
     if "train" not in checkpoint.config.run_type:
         return
     if hasattr(trainer, "_calculate_max_updates"):
-        finished = trainer.num_updates >= trainer._calculate_max_updates()
+        last = trainer._calculate_max_updates()
     elif training.max_epochs is not None:
-        finished = trainer.current_epoch >= training.max_epochs
+        last = training.max_epochs * batches_of_epoch(trainer)
     else:
-        finished = trainer.num_updates >= training.max_updates
-    if finished:
+        last = training.max_updates
+    if trainer.num_updates >= last:
         raise InputError(
             f"{file} is from the end of a run ({trainer.num_updates} updates), so that this one would train for zero "
             "updates; set checkpoint.resume_pretrained=true to start from its weights, or raise training.max_updates "

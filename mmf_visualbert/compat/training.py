@@ -39,8 +39,9 @@ def stop_after_max_updates(base_trainer: ModuleType) -> str | None:
 
 
 def count_updates_of_epochs(base_trainer: ModuleType) -> str | None:
-    """`BaseTrainer.train` (MMF rc10) takes infinitely many updates for `training.max_epochs`, so that the time left is
-    no number, and fails when it prints it. The updates are counted. Can go with rc10.
+    """`BaseTrainer.train` (MMF rc10) fails for `training.max_epochs` when it prints the time left, which is infinite.
+
+    The updates are counted. Can go with rc10.
     """
     trainer = base_trainer.BaseTrainer
     train = trainer.train
@@ -48,12 +49,17 @@ def count_updates_of_epochs(base_trainer: ModuleType) -> str | None:
     @functools.wraps(train)
     def train_counted(self: Any) -> None:
         if self.max_epochs is not None:
-            self.max_updates = self.max_epochs * sum(len(loader) for loader in self.train_loader.loaders)
+            self.max_updates = self.max_epochs * batches_of_epoch(self)
             self.max_epochs = None
         train(self)
 
     trainer.train = train_counted
     return "MMF would fail when it prints the time left of training.max_epochs"
+
+
+def batches_of_epoch(trainer: Any) -> int:
+    """Batches of an epoch of MMF rc10's trainer, over all its datasets."""
+    return sum(len(loader) for loader in trainer.train_loader.loaders)
 
 
 def seed_each_rank(env: ModuleType) -> str | None:

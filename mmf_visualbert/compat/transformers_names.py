@@ -52,14 +52,14 @@ def restore_bert_layer_norm(modeling_bert: ModuleType) -> str | None:
 
 
 def restore_adamw(optimization: ModuleType) -> str | None:
-    """`transformers.optimization.AdamW` (MMF rc10; main falls back to torch's): removed in transformers 5.
+    """`transformers.optimization.AdamW` (MMF rc10; main falls back to torch's): removed before transformers 5.
 
     With its defaults, which differ from torch's. Can go with rc10.
     """
     if hasattr(optimization, "AdamW"):
         return None
     optimization.AdamW = AdamW
-    return "transformers 5 removed AdamW"
+    return "transformers removed AdamW"
 
 
 class AdamW(torch.optim.AdamW):

@@ -160,8 +160,7 @@ class FeatureStore:
             if not cut:
                 raise InputError(f"{where} has {count} regions and room is for {len(out)}; raise max_regions")
             count = len(out)
-        out[:count] = features[:count]
-        out[count:] = 0
+        records.copy_rows(features[:count], out)
         return count
 
     def _names(self, key: str) -> list[str]:

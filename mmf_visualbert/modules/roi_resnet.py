@@ -12,6 +12,9 @@ STAGES = ("layer1", "layer2", "layer3", "layer4")
 class SmallResNet(nn.Module):
     """A ResNet of four basic blocks, for experiments at small scale; torchvision's names for its parts.
 
+    Blocks begin as their shortcuts (torchvision's zero_init_residual). Random blocks would mix away what tells one region
+    from another, and training from random weights would not leave the ground.
+
     Args:
         width: channels of the first stage; each further stage doubles them.
     """
@@ -30,6 +33,8 @@ class SmallResNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if isinstance(module, torchvision_resnet.BasicBlock):
+                nn.init.zeros_(module.bn2.weight)
 
 
 def _basic_block(channels: int, wider: int, stride: int) -> nn.Module:
@@ -76,7 +81,7 @@ def _torchvision_resnet(name: str, pretrained: bool) -> nn.Module:
     if not callable(build):
         raise InputError(f"there is no backbone '{name}'; set it to 'small' or a ResNet of torchvision, as resnet50")
     if not pretrained:
-        return build(weights=None)
+        return build(weights=None, zero_init_residual=True)
     try:
         return build(weights="IMAGENET1K_V1")
     except OSError as error:

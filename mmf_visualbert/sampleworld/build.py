@@ -13,7 +13,7 @@ from mmf_visualbert.sampleworld.sizes import sizes_for
 from mmf_visualbert.sampleworld.world import Row, World
 
 MARKER = "sample_world.json"
-VERSION = 1
+VERSION = 2
 """Raised by one whenever the same arguments give another world."""
 
 
@@ -61,6 +61,8 @@ def build(folder: Path, arguments: Arguments, say: Callable[[str], None]) -> lis
         write_text(partial / "README.md", _readme(arguments, world.rows))
         write_json(partial / MARKER, {"version": VERSION, **asdict(arguments), "summary": world.rows})
         os.replace(partial, folder)  # an empty folder gives way
+    except BrokenPipeError:  # of whoever reads what `say` prints
+        raise
     except OSError as error:
         raise InputError(f"{folder} cannot be written ({error.strerror or error}); choose another --out") from error
     finally:

@@ -31,7 +31,8 @@ class Description(NamedTuple):
     form: (N, 16) the normalised mask at 4 x 4.
     moments: (N, 6) filled share of the crop, of the mask's own box, and that box in the crop.
     means: (N, 6) mean and standard deviation of each RGB channel, 0..1.
-    places: (N, 9) x1, y1, x2, y2, width, height, centre x, centre y as fractions, and the root of the area.
+    places: (N, 11) x1, y1, x2, y2, width, height, centre x, centre y as fractions, the root of the area, and how far
+        the centre lies in the right and in the lower half, -1..1.
     """
 
     colors: np.ndarray
@@ -56,7 +57,7 @@ PARTS: tuple[tuple[str, int, float], ...] = (
     ("form", 16, 0.3),
     ("moments", 6, 0.7),
     ("means", 6, 0.4),
-    ("places", 9, 1.2),
+    ("places", 11, 1.4),
 )
 """Part of the vector, its length, and its weight beside the others once all are standardised."""
 WEIGHTS = np.concatenate([np.full(length, weight, dtype=np.float32) for _, length, weight in PARTS])
@@ -69,21 +70,21 @@ def describe(pixels: np.ndarray, boxes: np.ndarray) -> Description:
     steps = (np.arange(GRID) + 0.5) / GRID
     columns = _inside(boxes[:, 0:1] + steps * (boxes[:, 2:3] - boxes[:, 0:1]), width)
     rows = _inside(boxes[:, 1:2] + steps * (boxes[:, 3:4] - boxes[:, 1:2]), height)
-    crops = pixels[rows[:, :, None], columns[:, None, :]].astype(np.float32)
+    crops = pixels.reshape(-1, 3)[(rows[:, :, None] * width + columns[:, None, :]).reshape(len(boxes), -1)]
+    crops = np.ascontiguousarray(crops.transpose(2, 0, 1), dtype=np.float32)
     names = _color_names(crops)
-    shares = np.stack([(names == index).mean(axis=(1, 2)) for index in range(len(COLORS))], axis=1)
+    shares = _totals(names, np.full(GRID * GRID, 1 / (GRID * GRID)))
     main = _main_color(names)
-    masks = (names == main[:, None, None]) & (main >= 0)[:, None, None]
+    masks = ((names == main[:, None]) & (main >= 0)[:, None]).reshape(-1, GRID, GRID)
     forms, spans = _normalised(masks)
+    filled = np.stack([masks.mean(axis=(1, 2)), forms.mean(axis=(1, 2))], axis=1)
     return Description(
-        colors=np.concatenate([shares, 1 - shares.sum(axis=1, keepdims=True)], axis=1).astype(np.float32),
+        colors=shares,
         main=main,
         likeness=_likeness(forms),
-        form=forms.reshape(-1, 4, FORM // 4, 4, FORM // 4).mean(axis=(2, 4)).reshape(-1, 16).astype(np.float32),
-        moments=np.concatenate(
-            [masks.mean(axis=(1, 2))[:, None], forms.mean(axis=(1, 2))[:, None], spans], axis=1
-        ).astype(np.float32),
-        means=np.concatenate([crops.mean(axis=(1, 2)), crops.std(axis=(1, 2))], axis=1) / 255,
+        form=forms.reshape(-1, 4, FORM // 4, 4, FORM // 4).mean(axis=(2, 4)).reshape(-1, 16),
+        moments=np.concatenate([filled, spans], axis=1),
+        means=np.concatenate([crops.mean(axis=2), crops.std(axis=2)]).T / 255,
         places=_places(boxes, width, height),
     )
 
@@ -93,23 +94,30 @@ def _inside(points: np.ndarray, size: int) -> np.ndarray:
 
 
 def _color_names(crops: np.ndarray) -> np.ndarray:
-    """(N, G, G, 3) RGB -> (N, G, G) index of the nearest named colour, -1 for grey."""
-    low, high = crops.min(axis=3), crops.max(axis=3)
-    chroma = high - low
-    hues = (crops - low[..., None]) / np.maximum(chroma, 1)[..., None]
+    """RGB (3, N, P) of P points a region -> (N, P) index of the nearest named colour, -1 for grey."""
+    low = np.minimum(np.minimum(crops[0], crops[1]), crops[2])
+    chroma = np.maximum(np.maximum(crops[0], crops[1]), crops[2]) - low
+    hues = ((crops - low) / np.maximum(chroma, 1)).reshape(3, -1)
     prototypes = np.array(list(COLORS.values()), dtype=np.float32)
     floor = prototypes.min(axis=1, keepdims=True)
     prototypes = (prototypes - floor) / (prototypes.max(axis=1, keepdims=True) - floor)
-    distances = (hues**2).sum(axis=3)[..., None] - 2 * hues @ prototypes.T + (prototypes**2).sum(axis=1)
-    return np.where(chroma < CHROMA, -1, distances.argmin(axis=3))
+    likeness = prototypes @ hues - (prototypes**2).sum(axis=1, keepdims=True) / 2
+    return np.where(chroma < CHROMA, -1, likeness.argmax(axis=0).reshape(low.shape))
+
+
+def _totals(names: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(N, 6 + 1): sum of the points' weights (P,) by colour, grey last."""
+    kinds = len(COLORS) + 1
+    places = names % kinds + kinds * np.arange(len(names))[:, None]
+    repeated = np.broadcast_to(weights, names.shape)
+    return np.bincount(places.ravel(), repeated.ravel(), kinds * len(names)).reshape(-1, kinds)
 
 
 def _main_color(names: np.ndarray) -> np.ndarray:
     """(N,) colour with the most weight, the middle of the crop counting more; -1 under 10 % of the weight."""
     steps = (np.arange(GRID) + 0.5) / GRID - 0.5
-    weight = np.exp(-(steps[:, None] ** 2 + steps**2) / 0.12)
-    weight /= weight.sum()
-    sums = np.stack([((names == index) * weight).sum(axis=(1, 2)) for index in range(len(COLORS))], axis=1)
+    weight = np.exp(-(steps[:, None] ** 2 + steps**2) / 0.12).ravel()
+    sums = _totals(names, weight / weight.sum())[:, :-1]
     return np.where(sums.max(axis=1) < 0.10, -1, sums.argmax(axis=1))
 
 
@@ -166,4 +174,5 @@ def _places(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
     size = corners[:, 2:] - corners[:, :2]
     middle = corners[:, :2] + size / 2
     area = np.sqrt(size.prod(axis=1, keepdims=True))
-    return np.concatenate([corners, size, middle, area], axis=1).astype(np.float32)
+    halves = np.tanh(6 * (middle - 0.5))
+    return np.concatenate([corners, size, middle, area, halves], axis=1).astype(np.float32)

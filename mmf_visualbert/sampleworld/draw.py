@@ -51,4 +51,4 @@ def finish(canvas: Image.Image, rng: np.random.Generator) -> np.ndarray:
 
 def save_png(pixels: np.ndarray, path: Path) -> None:
     """Writes (H, W, 3) uint8 RGB."""
-    Image.fromarray(pixels).save(path, compress_level=3)
+    Image.fromarray(pixels).save(path, compress_level=1)

@@ -78,9 +78,9 @@ class Detector:
             if chance[0] >= self.missed:
                 spread = 0.35 if chance[1] < self.sloppy else 0.035
                 found.append((jittered(thing, spread, rng), float(rng.uniform(0.75, 0.99))))
-            if chance[2] < 0.12:
+            if chance[2] < 0.06:
                 found.append((jittered(thing, 0.10, rng), float(rng.uniform(0.3, 0.6))))
-            elif chance[2] > 0.93:
+            elif chance[2] > 0.94:
                 found.append((part_of(thing, rng), float(rng.uniform(0.2, 0.5))))
         wanted = int(rng.integers(self.regions[0], self.regions[1] + 1))
         while len(found) < wanted:
@@ -137,15 +137,17 @@ def part_of(box: Box, rng: np.random.Generator) -> np.ndarray:
 
 def on_the_ground(things: list[Box], width: int, height: int, rng: np.random.Generator) -> np.ndarray:
     """A box anywhere in the picture that shows little or nothing of the things, (4,) xyxy."""
-    taken = np.array(things)
     for _ in range(8):
-        size = rng.uniform(0.08, 0.3, 2) * (width, height)
-        corner = rng.uniform(0, 1, 2) * ((width, height) - size)
-        box = np.concatenate([corner, corner + size])
-        shown = np.minimum(box[2:], taken[:, 2:]) - np.maximum(box[:2], taken[:, :2])
-        if (shown.clip(0).prod(axis=1) < 0.08 * size.prod()).all():
+        wide, high, x, y = rng.uniform(0, 1, 4).tolist()
+        wide, high = (0.08 + 0.22 * wide) * width, (0.08 + 0.22 * high) * height
+        x, y = x * (width - wide), y * (height - high)
+        shown = (
+            max(min(x + wide, thing[2]) - max(x, thing[0]), 0) * max(min(y + high, thing[3]) - max(y, thing[1]), 0)
+            for thing in things
+        )
+        if max(shown) < 0.08 * wide * high:
             break
-    return box
+    return np.array((x, y, x + wide, y + high))
 
 
 def clipped(boxes: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -48,15 +48,8 @@ class Cast(NamedTuple):
 def questions(frame: Frame, wanted: int, rng: np.random.Generator) -> list[Item]:
     """So many different questions about the frame, or fewer where it has less to ask."""
     cast, found, seen = Cast(frame), [], set()
-    kinds: list[Callable[[Cast, np.random.Generator], Item | None]] = [
-        _shirt,
-        _shirt,
-        _holding,
-        _holding,
-        _where,
-        _where,
-    ]
-    kinds += [_who, _who, _both]
+    kinds: list[Callable[[Cast, np.random.Generator], Item | None]] = [_shirt, _holding, _where, _who] * 2
+    kinds.append(_both)
     for _ in range(6 * wanted):
         item = kinds[int(rng.integers(len(kinds)))](cast, rng)
         if item and str(item.question) not in seen:

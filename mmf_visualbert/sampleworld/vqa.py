@@ -26,11 +26,11 @@ class Kind(NamedTuple):
 KINDS: dict[str, Kind] = {
     "presence": Kind(0.25, "is there a", "yes/no"),
     "attribute": Kind(0.14, "is the", "yes/no"),
-    "relation": Kind(0.05, "is the", "yes/no"),
-    "color": Kind(0.24, "what color is the", "other"),
-    "shape": Kind(0.14, "what", "other"),
-    "side": Kind(0.06, "which", "other"),
-    "count": Kind(0.12, "how many", "number"),
+    "relation": Kind(0.04, "is the", "yes/no"),
+    "color": Kind(0.25, "what color is the", "other"),
+    "shape": Kind(0.16, "what", "other"),
+    "side": Kind(0.08, "which", "other"),
+    "count": Kind(0.08, "how many", "number"),
 }
 
 

@@ -76,6 +76,15 @@ def test_a_finished_run_is_not_resumed_for_nothing(run_words, finished):
     run_words(f"checkpoint.resume_file={finished / 'current.ckpt'}", "run_type=test", save="fourth")
 
 
+def test_epochs_are_counted_in_updates(run_words):
+    first = run_words("training.max_epochs=2", save="first")
+    assert torch.load(first / "current.ckpt", weights_only=True)["num_updates"] == 8
+    with pytest.raises(InputError, match="8 updates"):
+        run_words("training.max_epochs=2", f"checkpoint.resume_file={first / 'current.ckpt'}", save="second")
+    third = run_words("training.max_epochs=3", f"checkpoint.resume_file={first / 'current.ckpt'}", save="third")
+    assert torch.load(third / "current.ckpt", weights_only=True)["num_updates"] == 12
+
+
 def test_nothing_in_common_is_refused(run_words, tmp_path):
     other = tmp_path / "other.pth"
     torch.save(state(bert__encoder=3), other)

@@ -10,7 +10,7 @@ from mmf_visualbert.compat.installed import is_release
 
 PROJECT = Path(__file__).resolve().parent / "toy_project"
 POINTS, WORDS = PROJECT / "run.yaml", PROJECT / "run_words.yaml"
-TWO = ("--standalone", "--nproc_per_node=2", "-m", "mmf_cli.run")
+TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "mmf_cli.run")
 
 
 def updates(folder: Path) -> int:
@@ -24,7 +24,7 @@ def two_processes(start, tmp_path):
 
     def run(config, *opts):
         folders = (f"env.user_dir={PROJECT}", f"env.save_dir={tmp_path / 'save'}")
-        return start("torchrun", *TWO, f"config={config}", *folders, *opts)
+        return start("python", *TWO, f"config={config}", *folders, *opts)
 
     return run
 
