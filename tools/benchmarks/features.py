@@ -55,8 +55,11 @@ def run(args: argparse.Namespace) -> dict:
         "ours_fp16 / mmf_into_batch": rates["ours_fp16"] / rates["mmf_into_batch"],
         "ours_fp16 / numpy_memory_fp16": rates["ours_fp16"] / rates["numpy_memory_fp16"],
         "ours_fp16 / numpy_file_fp16": rates["ours_fp16"] / rates["numpy_file_fp16"],
-        "cold ours / disk": found["cold"]["ours_shuffled"]["megabytes_per_second"]
-        / found["cold"]["disk_sequential"]["megabytes_per_second"],
+        **{
+            f"cold {name} / disk_sequential": found["cold"][name]["megabytes_per_second"]
+            / found["cold"]["disk_sequential"]["megabytes_per_second"]
+            for name in ("ours_in_order", "ours_shuffled", "ours_shuffled_4_workers", "mmf_shuffled")
+        },
     }
     versions = {
         "lmdb": lmdb.__version__,
@@ -162,7 +165,7 @@ def cold(paths: dict[str, Path], args: argparse.Namespace) -> dict[str, dict]:
     """The same with the files dropped from the page cache, each in a fresh process, beside reading a file in order."""
     plan = [
         *[("disk_sequential", "numpy_file_fp16"), ("ours_shuffled", "ours_fp16"), ("ours_in_order", "ours_fp16")],
-        *[("mmf_shuffled", "mmf"), ("disk_sequential", "numpy_file_fp16")],
+        *[("mmf_shuffled", "mmf"), ("ours_shuffled_4_workers", "ours_fp16"), ("disk_sequential", "numpy_file_fp16")],
     ]
     found: dict[str, list[dict]] = {}
     for _ in range(3):
@@ -211,6 +214,8 @@ def measure_cold(label: str, path: str, images: str, regions: str, dimension: st
     order = np.arange(shape[0]) if label.endswith("order") else np.random.default_rng(2).permutation(shape[0])
     args = argparse.Namespace(images=shape[0], regions=shape[1], dimension=shape[2])
     slot = np.empty(shape[1:], np.float16)
+    if label.endswith("workers"):
+        return measure_workers(path, order, args, size)
     if label == "disk_sequential":
         read = None
     else:
@@ -227,6 +232,25 @@ def measure_cold(label: str, path: str, images: str, regions: str, dimension: st
             read(number, slot)
     seconds = time.perf_counter() - begin
     return {"megabytes_per_second": shape[0] * size / seconds / 1e6, "samples_per_second": shape[0] / seconds}
+
+
+def measure_workers(path: str, order: np.ndarray, args: argparse.Namespace, size: int) -> dict[str, float]:
+    """The same in four forked processes, as a DataLoader's workers read."""
+    read = contender("ours_fp16", {"ours_fp16": Path(path)}, args)
+    begin = time.perf_counter()
+    workers = []
+    for part in np.array_split(order, 4):
+        pid = os.fork()
+        if pid == 0:
+            slot = np.empty((args.regions, args.dimension), np.float16)
+            for number in part.tolist():
+                read(number, slot)
+            os._exit(0)
+        workers.append(pid)
+    for pid in workers:
+        os.waitpid(pid, 0)
+    seconds = time.perf_counter() - begin
+    return {"megabytes_per_second": args.images * size / seconds / 1e6, "samples_per_second": args.images / seconds}
 
 
 def memory() -> float:
