@@ -12,8 +12,8 @@ STAGES = ("layer1", "layer2", "layer3", "layer4")
 class SmallResNet(nn.Module):
     """A ResNet of four basic blocks, for experiments at small scale; torchvision's names for its parts.
 
-    Blocks begin as their shortcuts (torchvision's zero_init_residual). Random blocks would mix away what tells one region
-    from another, and training from random weights would not leave the ground.
+    Blocks begin as their shortcuts (torchvision's zero_init_residual). Random blocks would mix away what tells one
+    region from another, and training from random weights would not leave the ground.
 
     Args:
         width: channels of the first stage; each further stage doubles them.
