@@ -106,6 +106,14 @@ def test_lists_what_it_holds(tmp_path):
     assert "c" not in store and "" not in store
 
 
+def test_opening_does_not_read_the_list_of_keys(tmp_path):
+    """It holds every id: a million of them take MMF's reader seconds and memory at each start."""
+    item = {"feature_path": "a", "features": record(0).features}
+    write_foreign(tmp_path / "m.lmdb", {b"a": pickle.dumps(item), b"keys": b"no pickle at all"})
+    store = FeatureStore(tmp_path / "m.lmdb")
+    assert len(store) == 1 and "a" in store and same(store.read("a"), record(0, full=False))
+
+
 def test_several_stores_are_searched_in_order(tmp_path):
     first, second, other = record(0), record(1), record(2)
     build(tmp_path / "1.lmdb", {"a": first})
