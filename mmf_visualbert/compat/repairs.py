@@ -60,6 +60,7 @@ REPAIRS = (
     Repair("distributed.train_main_without_cuda", "after", "mmf.trainers.core.device", MAIN),
     Repair("distributed.give_each_rank_its_device", "after", "mmf.utils.configuration"),
     Repair("run_log.show_our_messages", "after", "mmf.utils.logger", RELEASE),
+    Repair("run_log.close_tensorboard_in_time", "after", "mmf.utils.logger"),
     Repair("configuration.run_from_yaml_alone", "after", "mmf.utils.configuration"),
     Repair("configuration.find_our_configs", "after", "mmf.utils.configuration"),
     Repair("configuration.tell_of_unreadable_yaml", "after", "mmf.utils.configuration"),

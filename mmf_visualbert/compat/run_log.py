@@ -1,5 +1,6 @@
 """Messages of a run."""
 
+import atexit
 import functools
 import logging
 from types import ModuleType
@@ -26,3 +27,30 @@ def show_our_messages(logger: ModuleType) -> str | None:
 
     cls.__init__ = with_ours
     return "MMF would show no messages but its own"
+
+
+def close_tensorboard_in_time(logger: ModuleType) -> str | None:
+    """`TensorboardLogger` (MMF rc10 and main) leaves its writer open until the interpreter ends.
+
+    The writer is then closed when its thread is gone already, and the process waits for it for ever. It is closed at
+    exit, while threads still live. Can go when MMF closes it at the end of a run.
+    """
+    cls = logger.TensorboardLogger
+    initialise = cls.__init__
+
+    @functools.wraps(initialise)
+    def closing_at_exit(self: Any, *args: Any, **options: Any) -> None:
+        initialise(self, *args, **options)
+        atexit.register(close_writer, self)
+
+    cls.__init__ = closing_at_exit
+    return "MMF could wait for its tensorboard log for ever at the end"
+
+
+def close_writer(tensorboard: Any) -> None:
+    """Close the writer of an MMF TensorboardLogger, if it has one, and take it away."""
+    for name in ("summary_writer", "_summary_writer"):
+        writer = vars(tensorboard).get(name)
+        if writer is not None:
+            writer.close()
+            setattr(tensorboard, name, None)
