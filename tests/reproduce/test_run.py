@@ -183,8 +183,9 @@ def test_unknown_variant_is_one_sentence(tmp_path, monkeypatch, capsys):
 def test_two_phases_really_run(small_world, tmp_path):
     command = [sys.executable, str(TOOL), "--task", "vqa2", "--variant", "no_coco", "--out", str(tmp_path / "run")]
     overrides = ["training.max_epochs=1", "training.batch_size=16", f"env.data_dir={small_world}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        command + overrides, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        command + overrides, capture_output=True, text=True, check=False, env=environment, timeout=600
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     result = json.loads((tmp_path / "run" / "result.json").read_text())
