@@ -6,23 +6,39 @@ spawned opens its own.
 """
 
 import os
+import threading
 from pathlib import Path
-from typing import NamedTuple
 
 import lmdb
 
 from mmf_visualbert.errors import InputError
 
 
-class OpenFile(NamedTuple):
-    """One mapped file, with a transaction that lasts as long as the process; views of its records stay valid."""
+class OpenFile:
+    """One mapped file. Views of its records stay valid as long as the process.
 
-    path: str
-    environment: lmdb.Environment
-    transaction: lmdb.Transaction
+    Attributes:
+        path: as it was named when it was opened first.
+        environment: LMDB's.
+    """
+
+    def __init__(self, path: str, environment: lmdb.Environment) -> None:
+        self.path = path
+        self.environment = environment
+        self._of_thread = threading.local()
+
+    @property
+    def transaction(self) -> lmdb.Transaction:
+        """This thread's transaction; LMDB allows one thread at a time in each."""
+        try:
+            return self._of_thread.transaction
+        except AttributeError:
+            self._of_thread.transaction = self.environment.begin(buffers=True)
+            return self._of_thread.transaction
 
 
 _open_files: dict[tuple[int, int], OpenFile] = {}
+_opening = threading.Lock()
 
 
 def data_file(path: str) -> str:
@@ -46,15 +62,16 @@ def open_file(path: str) -> OpenFile:
     file = data_file(path)
     status = os.stat(file)
     identity = (status.st_dev, status.st_ino)  # an open file keeps its inode, so that no other file can get it
-    known = _open_files.get(identity)
-    if known is not None:
-        return known
+    with _opening:
+        if identity not in _open_files:
+            _open_files[identity] = OpenFile(path, _map(file, path))
+        return _open_files[identity]
+
+
+def _map(file: str, path: str) -> lmdb.Environment:
     try:
-        environment = lmdb.open(file, subdir=False, readonly=True, lock=False, max_dbs=0)
+        return lmdb.open(file, subdir=False, readonly=True, lock=False, max_dbs=0)
     except lmdb.Error as error:
         if "already open" in str(error):
             raise InputError(f"{path} is open already in this process, by another reader; close that first") from None
         raise InputError(f"{path} is not an LMDB feature store ({error}); build or download it again") from None
-    opened = OpenFile(path, environment, environment.begin(buffers=True))
-    _open_files[identity] = opened
-    return opened

@@ -1,5 +1,6 @@
 """Writes a feature store. A store appears under its name only when it is whole."""
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
@@ -67,8 +68,9 @@ class FeatureStoreWriter:
         if kind is None:
             self.finish()
             return
-        if self._keep_partial and not isinstance(error, lmdb.Error | OSError):
-            self.commit()
+        if self._keep_partial:
+            with contextlib.suppress(InputError):  # a full disk, which is what is being raised
+                self.commit()
         self._close()
         if not self._keep_partial:
             self.partial.unlink(missing_ok=True)

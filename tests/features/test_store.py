@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import lmdb
@@ -350,6 +351,28 @@ def test_workers_read_what_the_parent_has_open(tmp_path, method):
     expected = total(store, keys)
     with multiprocessing.get_context(method).Pool(2) as pool:
         assert pool.starmap(total, [(store, keys)] * 4) == [expected] * 4
+
+
+def test_threads_do_not_get_each_others_records(tmp_path):
+    """LMDB's binding lets other threads run while it looks a record up."""
+    info = StoreInfo("toy", 512, 40)
+    store = build(tmp_path / "a.lmdb", {f"image_{n}": record(n, 40, 512) for n in range(30)}, info=info)
+    wrong: list[str] = []
+
+    def read(seed: int) -> None:
+        generator = np.random.default_rng(seed)
+        try:
+            for number in generator.integers(0, 30, 1500).tolist():
+                store.read(f"image_{number}")  # compares the record's own id
+        except InputError as error:
+            wrong.append(str(error))
+
+    threads = [threading.Thread(target=read, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
 
 
 def test_a_missing_store_is_said(tmp_path):
