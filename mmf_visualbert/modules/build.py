@@ -48,9 +48,11 @@ def bert_config(bert: str) -> BertConfig:
         raise unavailable(bert, error) from error
 
 
-@lru_cache(maxsize=1)
+_read_heads: dict[str, BertWeights] = {}
+
+
 def bert_weights(bert: str) -> BertWeights:
-    """Weights of a BERT by its hub name or local folder; the trunk and the heads of one model share one reading.
+    """Weights of a BERT by its hub name or local folder. The small part for heads is remembered for `head_weights`.
 
     Raises:
         InputError: where they cannot be had.
@@ -70,7 +72,14 @@ def bert_weights(bert: str) -> BertWeights:
 
     predictions = below("cls.predictions.", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias")
     relationship = {f"classifier.{key}": value for key, value in below("cls.seq_relationship.").items()}
-    return BertWeights(config, below("bert."), predictions, relationship)
+    _read_heads.clear()
+    _read_heads[bert] = BertWeights(config, {}, predictions, relationship)
+    return _read_heads[bert]._replace(trunk=below("bert."))
+
+
+def head_weights(bert: str) -> BertWeights:
+    """`bert_weights` without the trunk: building the heads after the trunk does not read the BERT again."""
+    return _read_heads[bert] if bert in _read_heads else bert_weights(bert)._replace(trunk={})
 
 
 def unavailable(bert: str, error: Exception) -> InputError:
@@ -241,5 +250,5 @@ def build_head(name: str, trunk: VisualBert, bert: str | None = None, **settings
     built = head(**arguments)
     initialise(built)
     if bert is not None and hasattr(built, "load_bert"):
-        built.load_bert(bert_weights(bert))
+        built.load_bert(head_weights(bert))
     return built

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import lmdb
@@ -349,8 +350,9 @@ def test_workers_read_what_the_parent_has_open(tmp_path, method):
     store = build(tmp_path / "a.lmdb", {f"image_{n}": record(n) for n in range(8)})
     keys = list(store.keys())
     expected = total(store, keys)
-    with multiprocessing.get_context(method).Pool(2) as pool:
-        assert pool.starmap(total, [(store, keys)] * 4) == [expected] * 4
+    # An executor, because a Pool waits for ever for a worker that died.
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
+        assert list(pool.map(total, [store] * 4, [keys] * 4, timeout=120)) == [expected] * 4
 
 
 def test_threads_do_not_get_each_others_records(tmp_path):

@@ -6,14 +6,14 @@ from tiny_model import SIZE
 from transformers import BertConfig, BertForMaskedLM, BertForPreTraining, BertModel
 
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.modules.build import bert_config, bert_weights, build_head, build_visualbert
+from mmf_visualbert.modules import build
+from mmf_visualbert.modules.build import bert_config, bert_weights, build_head, build_visualbert, head_weights
 from mmf_visualbert.modules.heads import masked_lm, sentence_image  # noqa: F401
 
 
 @pytest.fixture(autouse=True)
 def forget():
-    """Folders of different tests have different names, but the readings are remembered."""
-    bert_weights.cache_clear()
+    """Sizes are remembered by the name."""
     bert_config.cache_clear()
 
 
@@ -47,6 +47,14 @@ def test_heads_start_from_berts(bert):
     torch.testing.assert_close(masked.logits(states), theirs.cls.predictions(states))
     matched = build_head("visualbert_sentence_image", model, bert=folder)
     torch.testing.assert_close(matched.classifier(states), theirs.cls.seq_relationship(states))
+
+
+def test_heads_after_the_trunk_do_not_read_again(bert, monkeypatch):
+    folder, _ = bert
+    model = build_visualbert(bert=folder, region_dimension=24)
+    monkeypatch.setattr(build, "bert_weights", lambda name: pytest.fail("read again"))
+    build_head("visualbert_masked_lm", model, bert=folder)
+    assert head_weights(folder).trunk == {}
 
 
 @pytest.mark.parametrize("rival", [BertModel, BertForMaskedLM])
