@@ -56,16 +56,21 @@ def download_release(folder: Path) -> Path:
 
 
 def unpack_release(wheel: Path, site: Path) -> None:
-    """Unpack the wheel's Python and yaml, and its metadata without the pins, which would make pip complain for ever."""
+    """Unpack the wheel's Python and yaml."""
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if not name.endswith(".so")]
         archive.extractall(site, names)
-    metadata = site / f"mmf-{RELEASE}.dist-info" / "METADATA"
-    lines = metadata.read_text(encoding="utf-8").splitlines(keepends=True)
-    metadata.write_text("".join(line for line in lines if not line.startswith("Requires-Dist:")), encoding="utf-8")
+    drop_pins(site)
     found = sum(1 for _ in (site / "mmf").rglob("*.yaml"))
     if found < RELEASE_YAML:
         sys.exit(f"install_mmf: {wheel.name} holds {found} yaml files instead of {RELEASE_YAML}")
+
+
+def drop_pins(site: Path) -> None:
+    """Take the requirements out of MMF's metadata: its pins would make pip complain for ever."""
+    for metadata in site.glob("mmf-*.dist-info/METADATA"):
+        lines = metadata.read_text(encoding="utf-8").splitlines(keepends=True)
+        metadata.write_text("".join(line for line in lines if not line.startswith("Requires-Dist:")), encoding="utf-8")
 
 
 def install_release() -> None:
@@ -80,6 +85,7 @@ def install_main() -> None:
     """Install GitHub's main; READTHEDOCS is MMF's own switch for a build without its C extension."""
     remove_installed()
     pip("install", "--no-deps", "--no-cache-dir", "--force-reinstall", MAIN_URL, READTHEDOCS="1")
+    drop_pins(site_packages())
 
 
 def install_checkout(folder: Path) -> None:
