@@ -98,7 +98,9 @@ def install_checkout(folder: Path) -> None:
 
 def main(choice: str) -> None:
     """Install what `choice` names."""
-    if choice == "rc10":
+    if choice in ("-h", "--help"):
+        print(__doc__)
+    elif choice == "rc10":
         install_release()
     elif choice == "main":
         install_main()

@@ -12,6 +12,8 @@ from mmf_visualbert.compat import repairs
 # A name's stand-in: a function that makes the module, which is asked only when no finder knows the name.
 StandIn = Callable[[str], ModuleType | None]
 FRAMEWORK = "mmf"
+OURS = {f"mmf_visualbert.{name}" for name in ("registration", "models.visualbert", "datasets.mmf_adapter")}
+"""Our modules that import MMF. Where one of them is what brings MMF in, registering waits until it is whole."""
 
 
 class WatchingLoader:
@@ -32,9 +34,13 @@ class WatchingLoader:
         name = module.__name__
         module.__spec__.loader = module.__loader__ = self.loader
         repairs.run("before", name)
-        self.loader.exec_module(module)
+        _watcher.loading.add(name)
+        try:
+            self.loader.exec_module(module)
+        finally:
+            _watcher.loading.discard(name)
         repairs.run("after", name, module)
-        if name == FRAMEWORK:
+        if name == FRAMEWORK or _watcher.registering_waits:
             register()
 
 
@@ -42,7 +48,9 @@ class Watcher:
     """Stands first among the finders and wraps the loaders of the modules that are watched."""
 
     def __init__(self) -> None:
-        self.names = repairs.watched() | {FRAMEWORK}
+        self.names = repairs.watched() | {FRAMEWORK} | OURS
+        self.loading: set[str] = set()
+        self.registering_waits = False
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -117,5 +125,7 @@ def stand_in(make: StandIn) -> None:
 
 
 def register() -> None:
-    """Hand our parts to MMF's registry."""
-    importlib.import_module("mmf_visualbert.registration").register_all()
+    """Hand our parts to MMF's registry; later, where one of our own modules is still being imported."""
+    _watcher.registering_waits = not OURS.isdisjoint(_watcher.loading)
+    if not _watcher.registering_waits:
+        importlib.import_module("mmf_visualbert.registration").register_all()

@@ -19,7 +19,13 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("first", ["import mmf", HAS_OURS, "import mmf_cli.run, mmf_visualbert"])
+@pytest.mark.parametrize(
+    "first",
+    [
+        *["import mmf", HAS_OURS, "import mmf_cli.run, mmf_visualbert", "import mmf_visualbert.registration"],
+        *["import mmf_visualbert.models.visualbert", "import mmf_visualbert.datasets.mmf_adapter"],
+    ],
+)
 def test_a_fresh_interpreter(start, first):
     done = start("python", "-c", f"{first}\n{HAS_OURS}")
     assert done.returncode == 0, done.stderr
