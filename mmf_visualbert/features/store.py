@@ -129,7 +129,7 @@ class FeatureStore:
             InputError: where no store has the image, or the record is damaged or another image's.
         """
         name, raw, path = self._find(key)
-        return records.decode(raw, (key, name), f"{path}, record '{name}'")
+        return records.decode(raw, (key, name.decode()), _where(path, name))
 
     def read_into(self, key: str, out: np.ndarray, cut: bool = False) -> int:
         """Copies an image's features into a batch, once, and fills the rest of `out` with zeros.
@@ -146,10 +146,10 @@ class FeatureStore:
             InputError: as `read`; also where the dimension differs, or there are more regions than R without `cut`.
         """
         name, raw, path = self._find(key)
-        where = f"{path}, record '{name}'"
-        features = records.features_of(raw, (key, name), where)
-        if features is None:
-            features = records.from_mmf(records.unpickle.loads(raw, where), (key, name), where).features
+        count = records.copy_usual(raw, name, out)
+        if count >= 0:
+            return count
+        features, where = records.decode(raw, (key, name.decode()), _where(path, name)).features, _where(path, name)
         count = len(features)
         if features.shape[1] != out.shape[1]:
             raise InputError(
@@ -160,22 +160,24 @@ class FeatureStore:
             if not cut:
                 raise InputError(f"{where} has {count} regions and room is for {len(out)}; raise max_regions")
             count = len(out)
-        records.copy_rows(features[:count], out)
+        out[:count] = features[:count]
+        out[count:] = 0
         return count
 
     def _names(self, key: str) -> list[str]:
         number = records.trailing_number(key) if self.bare_numbers else None
         return [key] if number is None or str(number) == key else [key, str(number)]
 
-    def _find(self, key: str) -> tuple[str, memoryview, str]:
-        for name in self._names(key):
+    def _find(self, key: str) -> tuple[bytes, memoryview, str]:
+        files = self._files or self.files
+        for name in self._names(key) if self.bare_numbers else (key,):
             encoded = name.encode()
             if encoded in records.RESERVED or not encoded:
                 break
-            for file in self.files:
-                raw = file.transaction.get(encoded)
+            for file in files:
+                raw = file.get(encoded)
                 if raw is not None:
-                    return name, raw, file.path
+                    return encoded, raw, file.path
         raise InputError(f"{' and '.join(self.paths)} have no features of the image '{key}'; {self._mend(key)}")
 
     def _mend(self, key: str) -> str:
@@ -188,6 +190,10 @@ class FeatureStore:
     def _has(file: OpenFile, name: str | bytes) -> bool:
         encoded = name.encode() if isinstance(name, str) else name
         return bool(encoded) and file.transaction.cursor().set_key(encoded)
+
+
+def _where(path: str, name: bytes) -> str:
+    return f"{path}, record '{name.decode()}'"
 
 
 def shard_files(path: str) -> list[str]:
