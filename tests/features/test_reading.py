@@ -10,7 +10,7 @@ import pytest
 
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features import environments, records
-from mmf_visualbert.features.environments import will_need
+from mmf_visualbert.features.readahead import Readahead
 from mmf_visualbert.features.store import FeatureStore, FeatureStoreWriter, RegionRecord, StoreInfo
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -77,54 +77,78 @@ def test_a_slot_that_cannot_be_written_is_left_alone(tmp_path):
         store.read_into("image_0", np.ones((6, 31), np.float16))
 
 
-def pages_of(raw: memoryview) -> tuple[ctypes.c_void_p, ctypes.c_size_t, int]:
-    """Address, bytes and number of the pages in which a record lies."""
-    address = np.frombuffer(raw, np.uint8).ctypes.data
-    start = address - address % PAGE
-    pages = (address + len(raw) - start + PAGE - 1) // PAGE
-    return ctypes.c_void_p(start), ctypes.c_size_t(pages * PAGE), pages
+def test_a_records_place_is_found_in_a_tree_of_several_levels(tmp_path):
+    info = StoreInfo("toy", 2, 700)
+    keys = [f"folder/{number}_{'x' * (number % 90)}" for number in range(3000)]
+    with FeatureStoreWriter(tmp_path / "a.lmdb", info) as writer:
+        for number, key in enumerate(keys):
+            features = np.full((700 if number % 3 else 1, 2), number % 1000, np.float16)
+            writer.add(key, RegionRecord(features))
+    file, raw = FeatureStore(tmp_path / "a.lmdb").files[0], (tmp_path / "a.lmdb").read_bytes()
+    assert file.transaction.stat()["depth"] >= 3
+    for number, key in enumerate(keys):
+        place = file.readahead.place(key.encode())
+        assert (place is not None) == bool(number % 3)
+        if place is not None:  # a page's 16 bytes come before the record's
+            assert raw[place[0] + 16 : sum(place)] == bytes(file.transaction.get(key.encode()))
+    for key in (b"", b"folder", b"folder/1", b"folder/1_xx", b"zzz"):
+        assert file.readahead.place(key) is None and not file.readahead.will_need(key)
 
 
-def resident(raw: memoryview) -> float:
+def test_a_file_that_is_no_store_gets_no_hints(tmp_path):
+    generator = np.random.default_rng(0)
+    store_of(tmp_path / "a.lmdb", "float16", 2048, images=3, regions=100)
+    whole = (tmp_path / "a.lmdb").read_bytes()
+    damaged = [generator.bytes(9000), bytes(100), whole[:8192], whole[:5000], whole[:8192] + generator.bytes(60_000)]
+    damaged += [whole[:16] + generator.bytes(4) + whole[20:]]  # the magic number
+    damaged += [whole[:128] + b"\xff" * 24 + whole[152:4224] + b"\xff" * 24 + whole[4248:]]  # the root's place
+    damaged += [whole.replace(b"image_1", b"image_0")]
+    for number, content in enumerate(damaged):
+        path = tmp_path / str(number)
+        path.write_bytes(content)
+        assert not Readahead(str(path)).will_need(b"image_1"), number
+
+
+def in_memory(readahead: Readahead, key: bytes) -> float:
     """The share of a record's pages that are in memory."""
-    start, size, pages = pages_of(raw)
+    place, size = readahead.place(key)
+    address = np.frombuffer(readahead._map, np.uint8).ctypes.data + place
+    pages = -(-size // PAGE)
     found = (ctypes.c_ubyte * pages)()
-    assert ctypes.CDLL(None).mincore(start, size, found) == 0
+    assert ctypes.CDLL(None).mincore(ctypes.c_void_p(address), ctypes.c_size_t(size), found) == 0
     return sum(value & 1 for value in found) / pages
 
 
-def test_a_record_that_is_hinted_at_comes_into_memory_as_a_whole(tmp_path):
+def test_a_hint_brings_one_record_into_memory_as_a_whole(tmp_path):
     path = tmp_path / "a.lmdb"
-    store = store_of(path, "float16", 2048, images=40, regions=100)
-    raws = [store.files[0].transaction.get(key.encode()) for key in store.keys()]
-    for raw in raws:
-        start, size, _ = pages_of(raw)
-        ctypes.CDLL(None).madvise(start, size, 4)  # MADV_DONTNEED: pages that are mapped cannot be dropped
+    keys = [f"image_{number}".encode() for number in range(40)]
+    store_of(path, "float16", 2048, images=40, regions=100)
+    readahead = Readahead(str(path))
     descriptor = os.open(path, os.O_RDONLY)
     os.fsync(descriptor)
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     os.close(descriptor)
-    dropped = [raw for raw in raws if resident(raw) < 0.1]
-    if len(dropped) < 20:
+    absent = [key for key in keys if in_memory(readahead, key) < 0.1]
+    if len(absent) < 20:
         pytest.skip("this file system keeps its files in memory")
-    will_need(dropped[0])
+    assert readahead.will_need(absent[0])
     end = time.monotonic() + 20
-    while resident(dropped[0]) < 1 and time.monotonic() < end:
+    while in_memory(readahead, absent[0]) < 1 and time.monotonic() < end:
         time.sleep(0.01)
-    assert resident(dropped[0]) == 1 and resident(dropped[-1]) < 0.2
+    assert in_memory(readahead, absent[0]) == 1 and in_memory(readahead, absent[-1]) < 0.2
 
 
 def test_hints_follow_a_slow_read_and_end_where_memory_answers(tmp_path, monkeypatch):
     store = store_of(tmp_path / "a.lmdb", "float16")
     file, hinted = store.files[0], []
-    monkeypatch.setattr(environments, "will_need", hinted.append)
-    monkeypatch.setattr(environments, "_FROM_DISK", -1.0)  # every touch is as slow as a disk
+    monkeypatch.setattr(file.readahead, "will_need", hinted.append)
+    monkeypatch.setattr(environments, "_FROM_DISK", -1.0)  # every read is as slow as a disk
     slot = np.empty((6, 32), np.float16)
     store.read_into("image_0", slot)
     assert not hinted
     store.read_into("image_1", slot)
     store.read("image_2")
-    assert len(hinted) == 2
+    assert hinted == [b"image_1", b"image_2"]
     monkeypatch.setattr(environments, "_FROM_DISK", 1e9)
     for _ in range(100):
         store.read("image_3")
