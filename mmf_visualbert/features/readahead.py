@@ -20,6 +20,7 @@ _NODE = struct.Struct("<HHHH")  # low and high half of data size or page, flags,
 _LEAF, _BRANCH, _ELSEWHERE = 2, 1, 1
 _HEADER = 16  # bytes of a page before its list of nodes, and before the bytes of a long record
 _NUMBER = struct.Struct("<Q")
+_GAP = 1 << 16  # bytes of other pages between two records that lie one after the other
 
 
 class Readahead:
@@ -34,15 +35,22 @@ class Readahead:
             self._map = mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ)
         self._map.madvise(mmap.MADV_RANDOM)  # of the tree, single pages
         self._page_size = self._size_of_pages()
+        self._end = 0  # of the record before
 
     def will_need(self, key: bytes) -> bool:
-        """Has the record's bytes fetched in the background; whether its place was found."""
+        """Has the record's bytes fetched in the background; whether they were asked for.
+
+        Not where its place is unknown, nor where it follows the record before: the system's own read-ahead is best then.
+        """
         place = self.place(key)
         if place is None:
             return False
-        start = place[0] - place[0] % mmap.PAGESIZE
-        self._map.madvise(mmap.MADV_WILLNEED, start, sum(place) - start)
-        return True
+        start, end = place[0] - place[0] % mmap.PAGESIZE, sum(place)
+        in_order = 0 <= start - self._end < _GAP
+        self._end = end
+        if not in_order:
+            self._map.madvise(mmap.MADV_WILLNEED, start, end - start)
+        return not in_order
 
     def place(self, key: bytes) -> tuple[int, int] | None:
         """Where in the file a record begins and how many bytes it has; None for one within the tree's own pages."""

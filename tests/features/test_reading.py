@@ -138,6 +138,14 @@ def test_a_hint_brings_one_record_into_memory_as_a_whole(tmp_path):
     assert in_memory(readahead, absent[0]) == 1 and in_memory(readahead, absent[-1]) < 0.2
 
 
+def test_records_in_order_are_left_to_the_systems_own_readahead(tmp_path):
+    store_of(tmp_path / "a.lmdb", "float16", 2048, images=10, regions=100)
+    readahead = Readahead(str(tmp_path / "a.lmdb"))
+    order = [7, 2, 3, 4, 8, 0, 1]
+    asked = [number for number in order if readahead.will_need(f"image_{number}".encode())]
+    assert asked == [7, 2, 8, 0]
+
+
 def test_hints_follow_a_slow_read_and_end_where_memory_answers(tmp_path, monkeypatch):
     store = store_of(tmp_path / "a.lmdb", "float16")
     file, hinted = store.files[0], []
