@@ -168,7 +168,7 @@ def check(paths: Sequence[str], covers: Sequence[str] = (), progress: bool = Fal
             if key in records.RESERVED:
                 continue
             names.append(key)
-            wrong = _check_record(file.transaction.get(key), key.decode(), info)
+            wrong = _check_record(file.get(key), key.decode(), info)
             if wrong:
                 yield f"{path}, record '{key.decode()}' has {wrong}"
         yield from _check_keys(file.transaction.get(records.KEYS_RECORD), names, path)

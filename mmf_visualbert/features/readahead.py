@@ -40,7 +40,7 @@ class Readahead:
     def will_need(self, key: bytes) -> bool:
         """Has the record's bytes fetched in the background; whether they were asked for.
 
-        Not where its place is unknown, nor where it follows the record before: the system's own read-ahead is best then.
+        Not where its place is unknown, nor where it follows the record before: there the system's own is best.
         """
         place = self.place(key)
         if place is None:
