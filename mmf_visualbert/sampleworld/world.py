@@ -60,7 +60,7 @@ class World:
         """Everything."""
         detectors = {
             "vqa2": Detector("sample-vqa2", self.dimension),
-            "nlvr2": Detector("sample-nlvr2", self.dimension),
+            "nlvr2": Detector("sample-nlvr2", self.dimension, regions=(6, 10)),
             "flickr30k": Detector("sample-flickr30k", self.dimension, missed=0.03, sloppy=0.03),
         }
         self._draw_coco(detectors)
@@ -224,6 +224,6 @@ class World:
 
 
 def coco_scene(rng: np.random.Generator) -> Scene:
-    """A scene of any words, or, half of the time, of few words that its things have to share."""
-    colors, shapes = some_words(rng, *((6, 5) if rng.uniform() < 0.5 else (3, 3)))
+    """A scene of few colours and shapes that its things have to share, and that most other scenes do not have."""
+    colors, shapes = some_words(rng, *rng.integers(2, 4, 2).tolist())
     return random_scene(rng, colors=colors, shapes=shapes)
