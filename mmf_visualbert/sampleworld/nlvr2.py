@@ -28,7 +28,7 @@ class PairSet(NamedTuple):
 
 
 def make_set(rng: np.random.Generator, sentences: int) -> PairSet:
-    """A set with so many sentences. Its scenes draw on the same five colours and four shapes, so that they are alike."""
+    """A set with so many sentences; its scenes draw on the same five colours and four shapes, so they are alike."""
     while True:
         colors, shapes = some_words(rng, colors=5, shapes=4)
         pairs = [(_scene(rng, colors, shapes), _scene(rng, colors, shapes)) for _ in range(PAIRS)]
@@ -45,7 +45,7 @@ def make_set(rng: np.random.Generator, sentences: int) -> PairSet:
 
 
 def _scene(rng: np.random.Generator, colors: Sequence[str], shapes: Sequence[str]) -> Scene:
-    """A scene of two of the colours and two of the shapes: as in a photograph, most of what could be said is not there."""
+    """A scene of two of the colours and two of the shapes: most of what could be said is not there."""
     own_colors, own_shapes = (rng.permutation(words)[:2].tolist() for words in (colors, shapes))
     return random_scene(rng, things=(2, 4), colors=own_colors, shapes=own_shapes)
 
