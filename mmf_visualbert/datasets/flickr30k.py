@@ -94,14 +94,7 @@ class Flickr30k:
 
     def assemble(self, caption: Caption) -> tuple[Assembled, list[int]]:
         """The caption as word pieces, and the position of each phrase's last sub-word; -1 where it was cut off."""
-        pieces = self.text.tokenizer.word_pieces(caption.words)
-        assembled = self.text.single(pieces.ids)
-        positions = []
-        for phrase in caption.phrases:
-            # By span, not by search: a phrase that stands twice has two places. Words of nothing own no piece.
-            first, last = pieces.starts[phrase.first_word], pieces.ends[phrase.last_word] - 1
-            positions.append(assembled.position_of("a", last) if last >= first else -1)
-        return assembled, positions
+        return assemble_caption(self.text, caption.words, caption.phrases)
 
     def boxes(self, caption: Caption, record: RegionRecord) -> Tensor:
         """The boxes (N, 4) float32 of the regions that the sample has, in pixels of the annotated image."""
@@ -168,6 +161,20 @@ class Flickr30k:
 def type_index(phrase: Phrase) -> int:
     """Index of a phrase's first type in `PHRASE_TYPES`; "other" for a type that the data set does not define."""
     return PHRASE_TYPES.index(phrase.types[0] if phrase.types[0] in PHRASE_TYPES else "other")
+
+
+def assemble_caption(
+    text: TextAssembler, words: Sequence[str], phrases: Sequence[Phrase]
+) -> tuple[Assembled, list[int]]:
+    """A caption as word pieces, and the position of each phrase's last sub-word (§4.4); -1 where it was cut off."""
+    pieces = text.tokenizer.word_pieces(words)
+    assembled = text.single(pieces.ids)
+    positions = []
+    for phrase in phrases:
+        # By span, not by search: a phrase that stands twice has two places. Words of nothing own no piece.
+        first, last = pieces.starts[phrase.first_word], pieces.ends[phrase.last_word] - 1
+        positions.append(assembled.position_of("a", last) if last >= first else -1)
+    return assembled, positions
 
 
 @register("dataset", "visualbert_flickr30k")

@@ -9,7 +9,7 @@ The question mark is put where the question has none, as in the authors' code.
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,6 @@ class VQA2:
         self.masking = masking
         self.official_scores = official_scores
         self.repeatable = repeatable
-        self._question_mark = text.tokenizer.pieces("?")
         self._report_cuts()
 
     @property
@@ -104,12 +103,9 @@ class VQA2:
     def assemble(self, question: str, answer: str | None = None) -> Assembled:
         """[CLS] question ? [MASK] [SEP]; with a masking processor [CLS] question ? answer [SEP], or without the answer
         where there is none (the test splits). Of a question too long the end is cut, never what follows it."""
-        suffix = list(self._question_mark)
         if self.masking is None:
-            suffix.append(self.text.tokenizer.mask_id)
-        elif answer is not None:
-            suffix += self.text.tokenizer.pieces(answer)
-        return self.text.question(question.rstrip().removesuffix("?"), suffix)
+            return assemble_question(self.text, question, [self.text.tokenizer.mask_id])
+        return assemble_question(self.text, question, [] if answer is None else self.text.tokenizer.pieces(answer))
 
     def predictions(self, output: Mapping[str, Tensor]) -> list[dict[str, Any]]:
         """Entries of the leaderboard's file: `{"question_id": 42, "answer": "yes"}`, never `<unk>`.
@@ -161,6 +157,17 @@ class VQA2:
         if self.masking is not None and annotations is not None:
             pieces = pieces + annotations.table.most_pieces()[annotations.answers].max(axis=1)
         return np.flatnonzero(pieces > self.text.max_seq_length - 4).tolist()
+
+
+def assemble_question(text: TextAssembler, question: str, after: Sequence[int]) -> Assembled:
+    """[CLS] question ? after [SEP]; the question mark is put where there is none (Appendix A).
+
+    Args:
+        text: assembles.
+        question: in words.
+        after: word pieces that follow the question mark; they are never cut.
+    """
+    return text.question(question.rstrip().removesuffix("?"), [*text.tokenizer.pieces("?"), *after])
 
 
 def _drawn(answers: tuple[str, ...] | None) -> str | None:

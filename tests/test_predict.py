@@ -1,0 +1,172 @@
+"""One answer equals what the dataset and mmf_predict would have written down for the same record."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from mmf_visualbert import catalog
+from mmf_visualbert.analysis.sources import plain, read_config
+from mmf_visualbert.datasets import captions, flickr30k, nlvr2, vqa2  # noqa: F401  registers
+from mmf_visualbert.errors import InputError
+from mmf_visualbert.features.store import FeatureStore
+from mmf_visualbert.models.batch import trunk_inputs
+from mmf_visualbert.models.build import build_parts
+from mmf_visualbert.predict import Predictor, bracketed, read_predictor
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = ROOT / "projects" / "visualbert" / "configs"
+SMALL = {
+    **{"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 32},
+    **{"max_position_embeddings": 128, "initializer_range": 0.5},
+}
+
+
+def checkpoint(world: Path, task: str, phase: str, folder: Path):
+    """A checkpoint as a run of this phase leaves it, with random weights, and its val dataset and parts."""
+    settings = [f"env.data_dir={world}", "model_config.visualbert.bert=null"]
+    settings += [
+        "model_config.visualbert.region_dimension=128",
+        f"model_config.visualbert.tokenizer={world}/bert/vocab.txt",
+    ]
+    config = read_config(CONFIGS / task / f"{phase}.yaml", settings)
+    config.model_config.visualbert.size = SMALL
+    section = plain(config, f"dataset_config.{config.datasets}")
+    processors = {
+        key: catalog.get("processor", given["type"])(**(given.get("params") or {}))
+        for key, given in section["processors"].items()
+        if given
+    }
+    dataset = catalog.get("dataset", config.datasets)(section, "val", processors)
+    torch.manual_seed(0)
+    parts = build_parts(
+        plain(config, "model_config.visualbert"), getattr(dataset, "answers", None), dataset.text.tokenizer.vocab_size
+    )
+    state = {f"visual_bert.{name}": value for name, value in parts.visual_bert.state_dict().items()}
+    for head, module in parts.heads.items():
+        module.eval()
+        state |= {f"heads.{head}.{name}": value for name, value in module.state_dict().items()}
+    parts.visual_bert.eval()
+    path = folder / "best.ckpt"
+    torch.save({"model": state, "config": OmegaConf.to_container(config, resolve=False)}, path)
+    return path, dataset, parts
+
+
+@torch.inference_mode()
+def outputs(dataset, parts, head: str, index: int):
+    batch = {name: value[None] for name, value in dataset[index].items()}
+    return parts.heads[head](parts.visual_bert(*trunk_inputs(batch)), batch)
+
+
+def test_answers_are_those_of_the_leaderboard_file(small_world, tmp_path):
+    path, dataset, parts = checkpoint(small_world, "vqa2", "defaults", tmp_path)
+    predictor = read_predictor(path)
+    store, given = FeatureStore(small_world / "features/vqa2/val2014.lmdb"), set()
+    for index in range(12):
+        record = dataset.questions[index]
+        output = outputs(dataset, parts, "visualbert_answer", index)
+        (entry,) = dataset.predictions({"id": torch.tensor([index]), "scores": output.scores})
+        replies = predictor(record.question, [store.read(record.image_name)], best=3)
+        assert replies[0].answer == entry["answer"] and len(replies) == 3
+        assert replies[0].probability >= replies[1].probability > 0
+        given.add(replies[0].answer)
+    assert len(given) > 1, "questions that all get the same answer would prove little"
+
+
+def test_statements_about_two_images(small_world, tmp_path):
+    path, dataset, parts = checkpoint(small_world, "nlvr2", "defaults", tmp_path)
+    predictor = read_predictor(path)
+    store = FeatureStore(small_world / "features/nlvr2/dev.lmdb")
+    for index in range(6):
+        example = dataset.examples[index]
+        scores = outputs(dataset, parts, "visualbert_pooled", index).scores
+        replies = predictor(example.sentence, [store.read(image) for image in example.images])
+        (entry,) = dataset.predictions({"id": torch.tensor([index]), "scores": scores})
+        assert replies[0].answer == entry["prediction"]
+        assert sum(reply.probability for reply in replies) == pytest.approx(1.0)
+        torch.testing.assert_close(replies[0].probability, float(scores.softmax(-1).max()), atol=1e-5, rtol=0)
+
+
+def test_phrases_in_brackets_get_regions(small_world, tmp_path):
+    path, dataset, parts = checkpoint(small_world, "flickr30k", "defaults", tmp_path)
+    predictor = read_predictor(path)
+    store = FeatureStore(small_world / "features/flickr30k/val.lmdb")
+    caption = dataset.captions[0]
+    words = list(caption.words)
+    for phrase in caption.phrases:
+        words[phrase.first_word] = f"[{words[phrase.first_word]}"
+        words[phrase.last_word] += "]"
+    record = store.read(caption.image_id)
+    replies = predictor(" ".join(words), [record], best=1)
+    choices = outputs(dataset, parts, "visualbert_phrase_grounding", 0).phrase_choice[0]
+    assert [int(reply.answer) for reply in replies] == choices[: len(caption.phrases)].tolist()
+    assert [reply.about for reply in replies] == [phrase.text(caption.words) for phrase in caption.phrases]
+    assert replies[0].box == pytest.approx(record.boxes[int(replies[0].answer)].tolist(), abs=0.06)
+
+
+def test_masks_are_filled_in(small_world, tmp_path):
+    path, _, _ = checkpoint(small_world, "vqa2", "pretrain_coco", tmp_path)
+    predictor, store = read_predictor(path), FeatureStore(small_world / "features/vqa2/val2014.lmdb")
+    image = store.read(next(store.keys()))
+    replies = predictor("a [MASK] circle and a [MASK] star", [image], best=2)
+    assert [reply.about for reply in replies] == ["[MASK] 1", "[MASK] 1", "[MASK] 2", "[MASK] 2"]
+    with pytest.raises(InputError, match=r"has no \[MASK\]"):
+        predictor("a red circle", [image])
+
+
+def test_brackets():
+    words, phrases = bracketed("[A man] in [a red shirt] waits .")
+    assert words == ("A", "man", "in", "a", "red", "shirt", "waits", ".")
+    assert [phrase.text(words) for phrase in phrases] == ["A man", "a red shirt"]
+    assert bracketed("[dog]s")[1][0].text(("dog", "s")) == "dog"
+
+
+@pytest.mark.parametrize("text", ["a man", "[a man", "a man] in [a shirt]", "[] a man", "[[a man]]"])
+def test_brackets_that_mark_nothing(text):
+    with pytest.raises(InputError, match=r"marks no phrase|no partner"):
+        bracketed(text)
+
+
+def command(arguments):
+    spec = importlib.util.spec_from_file_location("predict_tool", ROOT / "tools" / "predict.py")
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    return tool.main(arguments)
+
+
+def test_the_command(small_world, tmp_path, capsys):
+    path, dataset, _ = checkpoint(small_world, "vqa2", "defaults", tmp_path)
+    record = dataset.questions[0]
+    arguments = ["--checkpoint", str(path), "--text", record.question, "--image", record.image_name]
+    arguments += ["--features", str(small_world / "features/vqa2/val2014.lmdb"), "--best", "2"]
+    assert command([*arguments, "--json"]) == 0
+    assert [set(reply) for reply in json.loads(capsys.readouterr().out)] == [
+        {"about", "answer", "probability", "box"}
+    ] * 2
+    assert command(arguments) == 0 and record.question in capsys.readouterr().out
+
+
+def test_faults_are_one_sentence(small_world, tmp_path, capsys):
+    path, dataset, _ = checkpoint(small_world, "vqa2", "defaults", tmp_path)
+    image, features = dataset.questions[0].image_name, str(small_world / "features/vqa2/val2014.lmdb")
+    bare = tmp_path / "bare.pth"
+    torch.save({"model": {}}, bare)
+    common = ["--text", "what ?", "--features", features]
+    for arguments, says in (
+        (["--checkpoint", str(path), "--image", "nothing", *common], "no features of the image 'nothing'"),
+        (["--checkpoint", str(path), "--image", image, image, image, *common], "one image or two, and 3 are given"),
+        (["--checkpoint", str(bare), "--image", image, *common], "no checkpoint of a run of VisualBERT"),
+        (["--checkpoint", str(tmp_path / "no.ckpt"), "--image", image, *common], "no.ckpt"),
+    ):
+        assert command(arguments) == 2
+        told = capsys.readouterr().err
+        assert says in told and told.count("\n") == 1
+
+
+def test_a_model_without_an_answer_is_refused(small_world, tmp_path):
+    _, dataset, parts = checkpoint(small_world, "vqa2", "defaults", tmp_path)
+    with pytest.raises(InputError, match="needs a model with one of"):
+        Predictor(parts._replace(heads={}), dataset.text, dataset.regions.processor)
