@@ -149,7 +149,8 @@ class FeatureStore:
         count = records.copy_usual(raw, name, out)
         if count >= 0:
             return count
-        features, where = records.decode(raw, (key, name.decode()), _where(path, name)).features, _where(path, name)
+        where = _where(path, name)
+        features = records.decode(raw, (key, name.decode()), where).features
         count = len(features)
         if features.shape[1] != out.shape[1]:
             raise InputError(
