@@ -39,7 +39,8 @@ def main() -> None:
     except InputError as error:
         print(f"benchmark.py: error: {error}", file=sys.stderr)
         sys.exit(2)
-    found = {"command": " ".join(["python", "tools/benchmark.py", *sys.argv[1:]]), "machine": machine(), **found}
+    command = ["RIVAL/bin/python" if word == getattr(args, "mmf_python", "") else word for word in sys.argv[1:]]
+    found = {"command": " ".join(["python", "tools/benchmark.py", *command]), "machine": machine(), **found}
     print_report(found)
     if args.json:
         write_json(args.json, found)
@@ -83,10 +84,11 @@ def print_report(found: dict) -> None:
         print(
             f"{label:<12} {seconds['median']:.3f} s ({seconds['min']:.3f}-{seconds['max']:.3f})  "
             f"{figures['samples_per_second']:.2f} samples/s  {figures['tokens_computed']} tokens  "
-            f"{figures['peak_mib']:.0f} MiB"
+            f"{figures['peak_mib']:.0f} MiB, {figures['fixed_mib']:.0f} of them fixed"
         )
     for pair, ratio in found.get("ratios", {}).items():
-        print(f"{pair:<24} time {ratio['time']:.3f}  memory {ratio['memory']:.3f}")
+        memory = f"memory {ratio['memory']:.3f}, beyond what is fixed {ratio['memory_beyond_fixed']:.3f}"
+        print(f"{pair:<24} time {ratio['time']:.3f}  {memory}")
     if "contenders" not in found:
         print(found)
 

@@ -10,6 +10,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from contenders import CONTENDERS
@@ -24,7 +25,8 @@ def main() -> None:
     sample = {key: value.to(device) for key, value in torch.load(batch_file, weights_only=True).items()}
     contender = CONTENDERS[name](workload, sample, device)
     step = trainer(contender, dtype, device) if mode == "train" else inferrer(contender, dtype, device)
-    answer(replies, {"ready": True, "tokens": contender.tokens, "torch": torch.__version__, **contender.versions})
+    about = {"tokens": contender.tokens, "fixed_mib": fixed(contender.model, mode, device)}
+    answer(replies, {"ready": True, "torch": torch.__version__, **about, **contender.versions})
     for _ in sys.stdin:
         begin = time.perf_counter()
         loss = step()
@@ -59,6 +61,19 @@ def inferrer(contender: "object", dtype: str, device: str) -> Callable[[], float
             return float(contender.scores().float().mean())
 
     return step
+
+
+def fixed(model: torch.nn.Module, mode: str, device: str) -> float:
+    """MiB that no implementation can do without: libraries (on CPU), weights, in training gradients and Adam."""
+    weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters()) / 2**20
+    copies = 4 if mode == "train" else 1
+    return copies * weights + (0 if device == "cuda" else resident() - weights)
+
+
+def resident() -> float:
+    """Memory that the process has now, in MiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
 def peak(device: str) -> float:

@@ -63,6 +63,7 @@ class Process:
             "samples_per_second": batch / middle,
             "tokens_computed": self.about["tokens"],
             "peak_mib": self.peak_mib,
+            "fixed_mib": self.about["fixed_mib"],
             "versions": {key: value for key, value in self.about.items() if key in ("torch", "transformers")},
         }
 
@@ -99,6 +100,11 @@ def run(args: argparse.Namespace, mode: str) -> dict[str, Any]:
     return report(args, mode, sample, contenders)
 
 
+def beyond_fixed(figures: dict[str, Any]) -> float:
+    """What a step needs beside libraries, weights, gradients and Adam's state, in MiB."""
+    return figures["peak_mib"] - figures["fixed_mib"]
+
+
 def report(args: argparse.Namespace, mode: str, sample: dict, contenders: list[Process]) -> dict[str, Any]:
     """The figures, and the ratios of ours to each rival."""
     figures = {contender.label: contender.figures(args.batch) for contender in contenders}
@@ -108,6 +114,7 @@ def report(args: argparse.Namespace, mode: str, sample: dict, contenders: list[P
             ratios[f"{ours}/{rival}"] = {
                 "time": figures[ours]["seconds"]["median"] / figures[rival]["seconds"]["median"],
                 "memory": figures[ours]["peak_mib"] / figures[rival]["peak_mib"],
+                "memory_beyond_fixed": beyond_fixed(figures[ours]) / beyond_fixed(figures[rival]),
             }
     return {
         "benchmark": mode,
