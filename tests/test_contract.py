@@ -28,8 +28,8 @@ def test_every_yaml_says_how_it_is_run_or_that_it_is_included():
 
 @pytest.mark.parametrize("config", runnable(), ids=lambda path: str(path.relative_to(CONFIGS)))
 def test_config_builds_learns_saves_and_loads(config, small_world, tmp_path):
-    task = SAMPLE.with_name(f"{config.parent.name}.yaml")
-    overlays = [SAMPLE, task] if task.exists() else [SAMPLE]
+    of_task, of_phase = (SAMPLE.with_name(f"{config.parent.name}{ending}.yaml") for ending in ("", f"_{config.stem}"))
+    overlays = [SAMPLE, *(file for file in (of_task, of_phase) if file.exists())]
     run = write_config(
         tmp_path, config, *overlays, env={"data_dir": str(small_world), "save_dir": str(tmp_path / "save")}
     )

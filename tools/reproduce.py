@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.reproduce.estimate import estimate
+from mmf_visualbert.reproduce.merge import joint_metrics, merge_phases
 from mmf_visualbert.reproduce.plan import SCALES, VARIANTS, Plan, make_plan
 from mmf_visualbert.reproduce.results import table, write_json
 from mmf_visualbert.reproduce.run import Prepared, prepare, run_all
@@ -39,13 +40,18 @@ def main() -> None:
             print_plan(plan, prepared, args.tflops)
             return
         records = run_all(prepared)
+        merged = merge_phases(plan.merge, prepared, run / "leaderboard") if plan.merge else {}
     except InputError as error:
         print(f"reproduce.py: error: {error}", file=sys.stderr)
         sys.exit(2)
     metrics = {name: value for record in records.values() for name, value in record["metrics"].items()}
     result = {"task": plan.task, "variant": plan.variant, "scale": plan.scale, "seed": args.seed, "phases": records}
-    write_json(run / "result.json", {**result, "metrics": metrics})
+    metrics |= joint_metrics(merged)
+    files = {split: str(each.file) for split, each in merged.items()}
+    write_json(run / "result.json", {**result, "metrics": metrics, **({"leaderboard": files} if files else {})})
     print(table(plan, metrics))
+    for file in files.values():
+        print(f"leaderboard file: {file}")
     print(f"phases, metrics and arguments: {run / 'result.json'}")
 
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from mmf_visualbert.reproduce.plan import COCO, FINE, TASK, Phase, Plan
+from mmf_visualbert.reproduce.plan import COCO, FINE, RATIONALE, TASK, Phase, Plan
 
 HIDDEN, LAYERS, VOCABULARY = 768, 12, 30522
 PARAMETERS = 112e6  # BERT-base, region tables and projection, a head
@@ -43,7 +43,7 @@ LOADS: dict[tuple[str, str], Load] = {
     ("vcr", COCO): Load(_COCO, 10, 128, 26, 1, 12),
     ("vcr", TASK): Load(212_923, 1, 32, 8 * 35, 8, 6),
     ("vcr", FINE): Load(212_923, 8, 32, 4 * 25, 4, 6),
-    ("vcr", "rationale"): Load(212_923, 12, 32, 4 * 45, 4, 6),
+    ("vcr", RATIONALE): Load(212_923, 12, 32, 4 * 45, 4, 6),
 }
 
 

@@ -8,7 +8,7 @@ class Column(NamedTuple):
 
     Attributes:
         title: as the paper's table has it.
-        metric: name of our registered metric; its values are fractions.
+        metric: name of our registered metric, or JOINT; its values are fractions.
     """
 
     title: str
@@ -29,9 +29,16 @@ class Row(NamedTuple):
     values: dict[str, float | None]
 
 
+JOINT = "visualbert_vcr_joint_accuracy"
+"""Q→AR. No metric of a run: it takes two models' predictions."""
+
 COLUMNS: dict[str, tuple[Column, ...]] = {
     "vqa2": (Column("Accuracy", "visualbert_vqa_accuracy"),),
-    "vcr": (Column("Q → A", "visualbert_vcr_answer_accuracy"), Column("QA → R", "visualbert_vcr_rationale_accuracy")),
+    "vcr": (
+        Column("Q → A", "visualbert_vcr_answer_accuracy"),
+        Column("QA → R", "visualbert_vcr_rationale_accuracy"),
+        Column("Q → AR", JOINT),
+    ),
     "nlvr2": (Column("Dev", "visualbert_nlvr2_accuracy"), Column("Cons", "visualbert_nlvr2_consistency")),
     "flickr30k": (
         Column("R@1", "visualbert_recall_at_1"),

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from mmf_visualbert.errors import InputError
 
 SCALES = ("sample", "paper")
-COCO, TASK, FINE = "pretrain_coco", "pretrain_task", "defaults"
+COCO, TASK, FINE, RATIONALE = "pretrain_coco", "pretrain_task", "defaults", "rationale"
 
 
 class Phase(NamedTuple):
@@ -24,13 +24,28 @@ class Phase(NamedTuple):
     overlays: tuple[str, ...] = ()
 
 
+class Merge(NamedTuple):
+    """Two phases whose models answer together.
+
+    Attributes:
+        answers: name of the phase that trains the Q→A model.
+        rationales: of the one that trains the QA→R model.
+        splits: that both predict.
+    """
+
+    answers: str
+    rationales: str
+    splits: tuple[str, ...] = ("val", "test")
+
+
 class Plan(NamedTuple):
-    """All runs of a variant, in order. The last one, or last ones, give the row."""
+    """All runs of a variant, in order. The last one, or the last two together (`merge`), give the row."""
 
     task: str
     variant: str
     scale: str
     phases: tuple[Phase, ...]
+    merge: Merge | None = None
 
 
 def _chain(
@@ -56,7 +71,7 @@ _THREE = {"full": _chain(_ALL), "no_early_fusion": _chain(_ALL, _LATE), "no_coco
 def _vcr(names: tuple[str, ...], everywhere: tuple[str, ...] = ()) -> tuple[Phase, ...]:
     """VCR ends in two models, each fine-tuned from the same pre-training (§4.2)."""
     before = _chain(names, everywhere)
-    return (*before, *(Phase(last, names[-1], everywhere) for last in ("defaults", "rationale")))
+    return (*before, *(Phase(last, names[-1], everywhere) for last in (FINE, RATIONALE)))
 
 
 VARIANTS: dict[str, dict[str, tuple[Phase, ...]]] = {
@@ -84,6 +99,8 @@ VARIANTS: dict[str, dict[str, tuple[Phase, ...]]] = {
     },
 }
 
+MERGES: dict[str, Merge] = {"vcr": Merge(FINE, RATIONALE)}
+
 
 def make_plan(task: str, variant: str, scale: str) -> Plan:
     """The runs of a variant.
@@ -94,7 +111,7 @@ def make_plan(task: str, variant: str, scale: str) -> Plan:
     _one_of("task", task, VARIANTS)
     _one_of(f"variant of {task}", variant, VARIANTS[task])
     _one_of("scale", scale, SCALES)
-    return Plan(task, variant, scale, VARIANTS[task][variant])
+    return Plan(task, variant, scale, VARIANTS[task][variant], MERGES.get(task))
 
 
 def phase_config(plan: Plan, phase: Phase, configs: Path, run: Path) -> dict[str, Any]:

@@ -95,4 +95,4 @@ def test_a_missing_checkpoint_is_one_sentence(world, capsys):
     given = ["predict", "--data-dir", str(world), "--out", str(world / "out")]
     models = ["--answer", "a.yaml", "none.ckpt", "--rationale", "r.yaml", "none.ckpt"]
     assert tool().main([*given, *models]) == 2
-    assert "the checkpoint none.ckpt of --answer is missing" in capsys.readouterr().err
+    assert "the checkpoint none.ckpt of the answer model is missing" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from mmf_runs import CONFIGS
 from mmf_visualbert import catalog
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.reproduce.estimate import LOADS, Load, estimate, training_flops
-from mmf_visualbert.reproduce.paper import COLUMNS, ROWS
+from mmf_visualbert.reproduce.paper import COLUMNS, JOINT, ROWS
 from mmf_visualbert.reproduce.plan import COCO, FINE, SCALES, TASK, VARIANTS, make_plan, phase_config
 
 EVERY = [(task, variant) for task, variants in VARIANTS.items() for variant in variants]
@@ -32,7 +32,7 @@ def test_every_variant_has_a_row_and_every_row_a_variant():
     assert set(EVERY) == ROWS.keys()
     for (task, _), row in ROWS.items():
         titles = [column.title for column in COLUMNS[task]]
-        assert any(title in row.values for title in titles) or task == "vcr"
+        assert any(title in row.values for title in titles)
         assert all(0 < value < 100 for value in row.values.values() if value is not None)
 
 
@@ -40,7 +40,7 @@ def test_every_metric_beside_the_papers_numbers_exists():
     import mmf  # noqa: F401  (registers them)
 
     for columns in COLUMNS.values():
-        assert all(column.metric in catalog.names("metric") for column in columns)
+        assert all(column.metric in {*catalog.names("metric"), JOINT} for column in columns)
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -157,3 +157,21 @@ def test_every_phase_can_be_estimated():
             assert cost.updates == -(-load.samples // load.batch) * load.epochs
             assert 0 < cost.hours < 100 and 1 < cost.gigabytes < 10
             assert estimate(plan, phase, tflops=120.0).hours == pytest.approx(cost.hours / 2)
+
+
+def test_vcr_merges_its_two_fine_tunings(tmp_path):
+    for variant in VARIANTS["vcr"]:
+        plan = make_plan("vcr", variant, "paper")
+        assert {plan.merge.answers, plan.merge.rationales} == {phase.name for phase in plan.phases[-2:]}
+        configs = composed("vcr", variant, "paper", tmp_path)
+        assert configs[plan.merge.rationales].dataset_config.visualbert_vcr.mode == "rationale"
+        assert configs[plan.merge.answers].get("dataset_config", {}).get("visualbert_vcr", {}).get("mode") is None
+    assert all(make_plan(task, "full", "paper").merge is None for task in VARIANTS if task != "vcr")
+
+
+def test_a_fixed_resnet_is_fixed_in_fine_tuning_at_every_scale(tmp_path):
+    for scale in SCALES:
+        for variant, frozen in (("full", "none"), ("no_coco", "resnet"), ("fixed_resnet", "resnet")):
+            configs = composed("vcr", variant, scale, tmp_path)
+            for name in (FINE, "rationale"):
+                assert configs[name].model_config.visualbert.region_encoder.params.frozen == frozen, (scale, variant)
