@@ -41,6 +41,9 @@ class RoiRegions(nn.Module):
         pooled_dimension: P.
         class_dimension: size of the class embedding.
         dropout: probability of dropping an element before the linear map.
+        standardize: bring each of the P numbers to mean 0 and variance 1 (batch normalisation without weights) before
+            the class embedding is put beside. For a backbone that starts from random weights, whose vectors hardly
+            differ between regions.
         classify_objects: also predict each region's class from the backbone's vector, for the auxiliary loss
             `visualbert_region_classes`. R2C trains with it, the released VisualBERT gives it weight 0.
     """
@@ -54,9 +57,11 @@ class RoiRegions(nn.Module):
         class_dimension: int = 128,
         dropout: float = 0.1,
         classify_objects: bool = False,
+        standardize: bool = False,
     ) -> None:
         super().__init__()
         self.backbone = backbone
+        self.standardize = nn.BatchNorm1d(pooled_dimension, affine=False) if standardize else None
         self.pooled_dimension = pooled_dimension
         self.class_embeddings = nn.Embedding(OBJECT_CLASSES, class_dimension)
         self.dropout = nn.Dropout(dropout)
@@ -77,6 +82,8 @@ class RoiRegions(nn.Module):
         """
         mask = batch["region_mask"]
         pooled = self.pooled(batch, mask)
+        if self.standardize is not None:
+            pooled = self.standardize(pooled)
         classes = self.class_embeddings(batch["region_classes"][mask])
         joined = torch.cat((pooled, classes.to(pooled.dtype)), dim=-1)
         projected = torch.relu(self.projection(self.dropout(joined)))
@@ -123,6 +130,7 @@ def build_roi_regions(
     class_dimension: int = 128,
     dropout: float = 0.1,
     classify_objects: bool = False,
+    standardize: bool = False,
 ) -> RoiRegions:
     """`RoiRegions` from plain settings.
 
@@ -143,6 +151,7 @@ def build_roi_regions(
         class_dimension=class_dimension,
         dropout=dropout,
         classify_objects=classify_objects,
+        standardize=standardize,
     )
 
 

@@ -1,4 +1,4 @@
-"""Movie frames for VCR: people in coloured shirts on different grounds, some holding something.
+"""Movie frames for VCR: people in coloured shirts and trousers on different grounds, some holding something.
 
 The people stand in columns; every frame has the four things `ITEMS` once each, in a hand or lying on the ground.
 """
@@ -14,6 +14,13 @@ from mmf_visualbert.sampleworld.scene import shade_of
 
 WIDTH, HEIGHT = 192, 96
 SHIRTS: tuple[str, ...] = ("red", "yellow", "green", "blue")
+TROUSERS: dict[str, tuple[int, int, int]] = {
+    "black": (25, 25, 30),
+    "white": (245, 245, 245),
+    "pink": (245, 150, 200),
+    "purple": (130, 50, 160),
+}
+"""Colour name -> RGB. None of them is a shirt's."""
 GROUNDS: dict[str, tuple[int, int, int]] = {
     "grass": (120, 190, 90),
     "sand": (226, 205, 140),
@@ -64,6 +71,7 @@ class Person:
     side: int
     shirt: str
     shade: tuple[int, int, int]
+    trousers: str
     ground: str
     holds: Item | None
 
@@ -90,7 +98,7 @@ class Person:
     @cached_property
     def legs(self) -> list[Polygon]:
         """Outlines of the two legs."""
-        top, wide = self.y - 0.40 * self.tall, 0.05 * self.tall
+        top, wide = self.y - 0.40 * self.tall, 0.07 * self.tall
         return [
             [(x - wide, top), (x + wide, top), (x + wide, self.y), (x - wide, self.y)]
             for x in (self.x - 0.07 * self.tall, self.x + 0.07 * self.tall)
@@ -180,6 +188,7 @@ def _random_person(rng: np.random.Generator, middle: float, ground: str, item: s
         side=side,
         shirt=shirt,
         shade=shade_of(shirt, rng),
+        trousers=str(rng.choice(list(TROUSERS))),
         ground=ground,
         holds=None,
     )
@@ -213,9 +222,8 @@ def draw_frame(frame: Frame) -> np.ndarray:
 
 def _draw_person(pen: ImageDraw.ImageDraw, person: Person, rng: np.random.Generator) -> None:
     skin = tuple((np.array((222, 180, 150)) - int(rng.integers(0, 110))).clip(30).tolist())
-    trousers = tuple(rng.integers(30, 75, 3).tolist())
     for leg in person.legs:
-        _fill(pen, leg, trousers)
+        _fill(pen, leg, TROUSERS[person.trousers])
     _fill(pen, person.torso, person.shade)
     _fill(pen, person.arm, person.shade)
     _fill(pen, person.head, skin)

@@ -206,6 +206,20 @@ def test_precomputed_vectors_give_the_same_features():
         encoder({**stored, "region_features": pooled[..., :5]})
 
 
+def test_standardized_vectors_by_hand():
+    """(v - mean) / deviation over the batch's regions in training, over what was seen before in evaluation."""
+    encoder, sample = small(standardize=True, dropout=0.0), batch()
+    pooled = encoder.pooled(sample, sample["region_mask"]).detach()
+    expected = (pooled - pooled.mean(0)) / torch.sqrt(pooled.var(0, unbiased=False) + 1e-5)
+    classes = encoder.class_embeddings(sample["region_classes"][sample["region_mask"]])
+    wanted = torch.relu(encoder.projection(torch.cat((expected, classes), dim=-1)))
+    found = encoder(sample).features[sample["region_mask"]]
+    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-3)
+    assert not list(encoder.standardize.parameters())
+    alone = batch(images=1)
+    torch.testing.assert_close(encoder.eval()(alone).features[0], encoder(sample).features[0], atol=1e-5, rtol=1e-4)
+
+
 def test_torchvision_weights_from_a_file(tmp_path):
     import torchvision
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from mmf_visualbert.datasets.vcr_objects import parse_objects, read_objects
 from mmf_visualbert.datasets.vcr_records import parse_record
-from mmf_visualbert.sampleworld.frames import GROUNDS, ITEMS, SHIRTS, draw_frame, random_frame
+from mmf_visualbert.sampleworld.frames import GROUNDS, ITEMS, SHIRTS, TROUSERS, draw_frame, random_frame
 from mmf_visualbert.sampleworld.vcr import Cast, metadata, questions, spoken
 from mmf_visualbert.sampleworld.words import COLORS
 
@@ -36,12 +36,17 @@ def test_frames_hold_two_to_four_people_and_all_items(asked):
             assert 0 <= x1 < x2 <= 192 and 0 <= y1 < y2 <= 96
 
 
-def test_frames_show_shirts_and_grounds(asked):
+def test_frames_show_shirts_trousers_and_grounds(asked):
     for frame, _ in asked[:10]:
         pixels = draw_frame(frame).astype(int)
         for person in frame.people:
             seen = pixels[round(person.y - 0.6 * person.tall), round(person.x)]
             assert min(SHIRTS, key=lambda color: np.abs(seen - COLORS[color]).sum()) == person.shirt
+        for person in frame.people:
+            x, y = person.x - 0.07 * person.tall, person.y - 0.2 * person.tall
+            if not any(x1 - 2 < x < x2 + 2 and y1 - 2 < y < y2 + 2 for x1, y1, x2, y2 in (i.box for i in frame.items)):
+                seen = pixels[round(y), round(x)]
+                assert min(TROUSERS, key=lambda color: np.abs(seen - TROUSERS[color]).sum()) == person.trousers
         for column, ground in enumerate(frame.grounds):
             seen = np.median(pixels[92:95, column * 48 + 4 : column * 48 + 44].reshape(-1, 3), axis=0)
             assert min(GROUNDS, key=lambda name: np.abs(seen - GROUNDS[name]).sum()) == ground
@@ -60,6 +65,8 @@ def test_right_choices_are_true(asked):
                     assert person.holds and person.holds.name == cast.names[tags[1]]
                 elif "standing" in words:
                     assert person.ground == words[-2]
+                elif "trousers" in words:
+                    assert [word for word in words if word in TROUSERS] == [person.trousers]
                 elif "shirt" in words:
                     shirts = [word for word in words if word in SHIRTS]
                     assert shirts == [frame.people[tag].shirt for tag in tags]
@@ -79,8 +86,8 @@ def test_one_choice_alone_is_right(asked):
 
 def test_all_kinds_are_asked_and_tags_may_hold_two(asked):
     kinds = Counter(item.kind for _, items in asked for item in items)
-    assert set(kinds) == {"shirt", "holding", "where", "who", "both"}
-    assert min(kinds.values()) > 50
+    assert set(kinds) == {"shirt", "trousers", "holding", "where", "who", "both"}
+    assert min(kinds.values()) > 20 and kinds["shirt"] + kinds["trousers"] > 0.7 * kinds.total()
     assert any(isinstance(token, list) and len(token) == 2 for _, items in asked for i in items for token in i.question)
 
 
