@@ -1,6 +1,6 @@
 """What a fine-tuning step on VCR costs: memory, time, and padding among the tokens that are computed.
 
-python tools/vcr_benchmark.py --batch 8 --json benchmarks/vcr.json
+python tools/vcr_benchmark.py --batch 8 --json benchmarks/vcr_cpu.json
 python tools/vcr_benchmark.py --batch 32 --annotations vcr/train.jsonl --steps 0 --json benchmarks/vcr_padding.json
 
 BERT-base and ResNet50 with random weights, frames of 768 x 384 pixels, four sequences a question, bf16. Texts have the
@@ -166,6 +166,10 @@ def main() -> int:
     torch.manual_seed(0)
     try:
         words, regions = lengths(options, np.random.default_rng(0))
+        if len(words) < options.batch:
+            raise InputError(
+                f"--annotations hold {len(words)} questions, fewer than --batch {options.batch}; give more"
+            )
         found = {
             "command": " ".join(["python", "tools/vcr_benchmark.py", *sys.argv[1:]]),
             "machine": {
