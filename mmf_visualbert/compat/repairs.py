@@ -51,6 +51,7 @@ REPAIRS = (
     Repair("training.leave_anomaly_detection_off", "after", "mmf.trainers.base_trainer", RELEASE),
     Repair("training.stop_after_max_updates", "after", "mmf.trainers.base_trainer", RELEASE),
     Repair("training.count_updates_of_epochs", "after", "mmf.trainers.base_trainer", RELEASE),
+    Repair("training.judge_the_last_evaluation", "after", "mmf.trainers.core.training_loop", MAIN),
     Repair("training.seed_each_rank", "after", "mmf.utils.env", RELEASE),
     Repair("training.stop_early_on_all_ranks", "after", "mmf.utils.early_stopping"),
     Repair("training.heed_persistent_workers", "after", "mmf.utils.build", MAIN),

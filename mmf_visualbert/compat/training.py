@@ -62,6 +62,33 @@ def batches_of_epoch(trainer: Any) -> int:
     return sum(len(loader) for loader in trainer.train_loader.loaders)
 
 
+def judge_the_last_evaluation(training_loop: ModuleType) -> str | None:
+    """The evaluation at the end of training (MMF main) does not count for `best.ckpt`.
+
+    So a run shorter than `training.evaluation_interval` leaves none, and of a longer one the last updates are never
+    the best. Can go when `after_training_loop` asks the early stopping, as the training loop does.
+    """
+    mixin = training_loop.TrainerTrainingLoopMixin
+    after = mixin.after_training_loop
+
+    @functools.wraps(after)
+    def after_training_loop(self: Any) -> None:
+        ended = self.on_validation_end
+
+        def judge(**evaluation: Any) -> None:
+            self.early_stop_callback.on_validation_end(**evaluation)
+            ended(**evaluation)
+
+        self.on_validation_end = judge
+        try:
+            after(self)
+        finally:
+            del self.on_validation_end
+
+    mixin.after_training_loop = after_training_loop
+    return "MMF would leave the evaluation at the end of training out of best.ckpt"
+
+
 def seed_each_rank(env: ModuleType) -> str | None:
     """`set_seed` (MMF rc10) gives all ranks the same seed, so that they draw the same dropout. Can go with rc10."""
     set_seed = env.set_seed

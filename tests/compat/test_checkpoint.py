@@ -77,7 +77,7 @@ def test_a_finished_run_is_not_resumed_for_nothing(run_words, finished):
 
 
 def test_epochs_are_counted_in_updates(run_words):
-    every = "training.checkpoint_interval=4"  # MMF's main writes current.ckpt at the intervals alone, not at the end
+    every = "training.checkpoint_interval=4"
     first = run_words("training.max_epochs=2", every, save="first")
     assert torch.load(first / "current.ckpt", weights_only=True)["num_updates"] == 8
     goes_on = f"checkpoint.resume_file={first / 'current.ckpt'}"
@@ -85,6 +85,11 @@ def test_epochs_are_counted_in_updates(run_words):
         run_words("training.max_epochs=2", every, goes_on, save="second")
     third = run_words("training.max_epochs=3", every, goes_on, save="third")
     assert torch.load(third / "current.ckpt", weights_only=True)["num_updates"] == 12
+
+
+def test_a_run_shorter_than_the_evaluation_interval_has_a_best_checkpoint(run_words):
+    saved = run_words("training.evaluation_interval=100", "run_type=train_val", save="short")
+    assert torch.load(saved / "best.ckpt", weights_only=True)["best_update"] == 6
 
 
 def test_nothing_in_common_is_refused(run_words, tmp_path):
