@@ -10,9 +10,6 @@ from mmf_visualbert.errors import InputError
 from mmf_visualbert.reproduce.estimate import LOADS, Load, estimate, training_flops
 from mmf_visualbert.reproduce.paper import COLUMNS, JOINT, ROWS
 from mmf_visualbert.reproduce.plan import COCO, FINE, SCALES, TASK, VARIANTS, make_plan, phase_config
-from mmf_visualbert.sampleworld.build import Arguments
-from mmf_visualbert.sampleworld.sizes import sizes_for
-from mmf_visualbert.sampleworld.world import QUESTIONS_A_FRAME
 
 EVERY = [(task, variant) for task, variants in VARIANTS.items() for variant in variants]
 
@@ -178,14 +175,3 @@ def test_a_fixed_resnet_is_fixed_in_fine_tuning_at_every_scale(tmp_path):
             configs = composed("vcr", variant, scale, tmp_path)
             for name in (FINE, "rationale"):
                 assert configs[name].model_config.visualbert.region_encoder.params.frozen == frozen, (scale, variant)
-
-
-def test_vcrs_short_phases_are_evaluated_before_they_end(tmp_path):
-    """MMF main keeps no best checkpoint of a run that ends before its first evaluation."""
-    sizes = sizes_for(Arguments().images)
-    questions = QUESTIONS_A_FRAME * sizes.vcr["train"]
-    samples = {COCO: 5 * sizes.coco["train2014"], TASK: questions, FINE: questions, "rationale": questions}
-    for name, config in composed("vcr", "full", "sample", tmp_path).items():
-        training = config.training
-        updates = -(-samples[name] // training.batch_size) * training.max_epochs
-        assert training.evaluation_interval <= updates, name
