@@ -12,7 +12,7 @@ Kinds and what is registered under them:
 - `optimizer`, `scheduler`: classes in torch's own shape.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from mmf_visualbert.errors import InputError
@@ -56,6 +56,15 @@ def get(kind: str, name: str) -> Callable[..., Any]:
     except KeyError:
         available = ", ".join(sorted(_parts[kind])) or "none"
         raise InputError(f"there is no {kind} named '{name}'; available: {available}") from None
+
+
+def build(kind: str, given: Mapping[str, Any]) -> Any:
+    """The part that a section of a yaml names, built: `type` is its name, `params` its keywords, if it has any.
+
+    Raises:
+        InputError: as `get`.
+    """
+    return get(kind, given["type"])(**(given.get("params") or {}))
 
 
 def names(kind: str) -> list[str]:

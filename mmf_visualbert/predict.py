@@ -197,7 +197,7 @@ def read_predictor(checkpoint: Path) -> Predictor:
         ) from error
     if not processors.get("region_processor"):
         raise InputError(f"{checkpoint} was trained on {dataset}, which reads no stored regions; name another run")
-    text, regions = (_built(processors[key]) for key in ("text_processor", "region_processor"))
+    text, regions = (catalog.build("processor", processors[key]) for key in ("text_processor", "region_processor"))
     state = stored["model"]
     parts = build_parts({**model, "random_init": True}, _answers(state), text.tokenizer.vocab_size)
     whole = nn.ModuleDict({"visual_bert": parts.visual_bert, "heads": nn.ModuleDict(parts.heads)})
@@ -212,8 +212,4 @@ def read_predictor(checkpoint: Path) -> Predictor:
 def _answers(state: Mapping[str, Tensor]) -> list[str] | None:
     """The answer vocabulary that the answer head left in the checkpoint."""
     stored = state.get("heads.visualbert_answer._extra_state")
-    return bytes(stored.tolist()).decode().split("\n") if stored is not None and stored.numel() else None
-
-
-def _built(given: Mapping[str, Any]) -> Any:
-    return catalog.get("processor", given["type"])(**(given.get("params") or {}))
+    return None if stored is None else answer.answers_of(stored) or None

@@ -35,11 +35,7 @@ def checkpoint(world: Path, task: str, phase: str, folder: Path):
     config = read_config(CONFIGS / task / f"{phase}.yaml", settings)
     config.model_config.visualbert.size = SMALL
     section = plain(config, f"dataset_config.{config.datasets}")
-    processors = {
-        key: catalog.get("processor", given["type"])(**(given.get("params") or {}))
-        for key, given in section["processors"].items()
-        if given
-    }
+    processors = {key: catalog.build("processor", given) for key, given in section["processors"].items() if given}
     dataset = catalog.get("dataset", config.datasets)(section, "val", processors)
     torch.manual_seed(0)
     parts = build_parts(

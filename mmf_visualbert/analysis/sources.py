@@ -79,9 +79,7 @@ def read_flickr30k(config: DictConfig, split: str) -> Flickr30k:
     name = "visualbert_flickr30k"
     section = plain(config, f"dataset_config.{name}")
     processors = {
-        key: catalog.get("processor", given["type"])(**(given.get("params") or {}))
-        for key, given in (section.get("processors") or {}).items()
-        if given
+        key: catalog.build("processor", given) for key, given in (section.get("processors") or {}).items() if given
     }
     return catalog.get("dataset", name)(section, split, processors)
 

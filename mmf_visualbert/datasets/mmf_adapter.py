@@ -99,7 +99,7 @@ def build_processors(dataset_name: str, dataset_config: Mapping[str, Any]) -> di
 
 def _build_processor(config: Mapping[str, Any]) -> Any:
     if config["type"] in catalog.names("processor"):
-        return catalog.get("processor", config["type"])(**(config.get("params") or {}))
+        return catalog.build("processor", config)
     return Processor(OmegaConf.create(dict(config)))
 
 

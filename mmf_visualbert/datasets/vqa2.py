@@ -167,7 +167,7 @@ def assemble_question(text: TextAssembler, question: str, after: Sequence[int]) 
         question: in words.
         after: word pieces that follow the question mark; they are never cut.
     """
-    return text.question(question.rstrip().removesuffix("?"), [*text.tokenizer.pieces("?"), *after])
+    return text.question(question.rstrip().removesuffix("?"), [*text.tokenizer.question_mark_ids, *after])
 
 
 def _drawn(answers: tuple[str, ...] | None) -> str | None:

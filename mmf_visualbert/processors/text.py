@@ -51,6 +51,7 @@ class WordPieceTokenizer:
         vocab_size: largest id + 1.
         pad_id, unk_id, cls_id, sep_id, mask_id: the ids of BERT's special tokens; `special_ids` has all of them.
         unused_ids: ids of the places that BERT's vocabulary keeps free ("[unused0]", ...).
+        question_mark_ids: the ids of "?", which every question gets.
 
     Raises:
         InputError: where a special token is missing.
@@ -73,6 +74,7 @@ class WordPieceTokenizer:
         )
         self.tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
         self.tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        self.question_mark_ids = tuple(self.pieces("?"))
 
     def pieces(self, text: str) -> list[int]:
         """The ids of `text`, without special tokens."""

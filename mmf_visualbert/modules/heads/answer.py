@@ -95,5 +95,11 @@ class AnswerHead(nn.Module):
 
     def set_extra_state(self, state: Tensor) -> None:
         """Take the answers of a checkpoint, or refuse it where they are others."""
-        if state.numel():
-            self.set_answers(bytes(state.tolist()).decode().split("\n"), origin="the checkpoint")
+        answers = answers_of(state)
+        if answers:
+            self.set_answers(answers, origin="the checkpoint")
+
+
+def answers_of(state: Tensor) -> list[str]:
+    """The answers that `AnswerHead.get_extra_state` wrote down; none where the head knew none."""
+    return bytes(state.tolist()).decode().split("\n") if state.numel() else []
