@@ -14,6 +14,9 @@ BINS = 7
 STRIDE = 16
 FROZEN = ("none", "below_rois", "resnet", "all")
 BATCH_NORMS = ("batch", "running")
+# Below it, oneDNN's gradient of a strided 1x1 convolution over channels_last writes beyond its memory and the process
+# dies (torch 2.13, CPUs without AVX-512).
+CHANNELS_LAST_FROM = 8
 
 
 class RoiBackbone(nn.Module):
@@ -44,7 +47,9 @@ class RoiBackbone(nn.Module):
             raise InputError(f"frozen is '{frozen}'; set it to one of {', '.join(FROZEN)}")
         if batch_norm not in BATCH_NORMS:
             raise InputError(f"batch_norm is '{batch_norm}'; set it to one of {', '.join(BATCH_NORMS)}")
-        self.resnet = resnet.to(memory_format=torch.channels_last)
+        narrow = resnet.conv1.out_channels < CHANNELS_LAST_FROM
+        self.memory_format = torch.contiguous_format if narrow else torch.channels_last
+        self.resnet = resnet.to(memory_format=self.memory_format)
         self.frozen = frozen
         self.batch_norm = batch_norm
         self.mask_channels = min(mask_channels, out_channels(resnet.layer3))
@@ -96,12 +101,12 @@ class RoiBackbone(nn.Module):
             regions = roi_align(maps, boxes, 1 / STRIDE, BINS)[mask]  # (N, C, 7, 7)
             shape = self.mask_convolution(segmentation[mask].unsqueeze(1) - 0.5)
             regions[:, : self.mask_channels] += shape.to(regions.dtype)
-            regions = regions.contiguous(memory_format=torch.channels_last)
+            regions = regions.contiguous(memory_format=self.memory_format)
             return self.resnet.layer4(regions).mean(dim=(2, 3))
 
     def image_maps(self, image: Tensor) -> Tensor:
         """Maps of the whole image after stage 3: (B, 3, H, W) -> (B, C, H / 16, W / 16)."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.frozen == "none"):
-            image = image.contiguous(memory_format=torch.channels_last)
+            image = image.contiguous(memory_format=self.memory_format)
             maps = self.resnet.maxpool(self.resnet.relu(self.resnet.bn1(self.resnet.conv1(image))))
             return self.resnet.layer3(self.resnet.layer2(self.resnet.layer1(maps)))
