@@ -108,8 +108,8 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "mmf_run = mmf_visualbert.compat.command:run",
-            "mmf_predict = mmf_visualbert.compat.command:predict",
+            "mmf_run = mmf_visualbert.plugin.command:run",
+            "mmf_predict = mmf_visualbert.plugin.command:predict",
         ]
     },
 )

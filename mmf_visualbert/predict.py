@@ -11,19 +11,22 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
 
 from mmf_visualbert import catalog
-from mmf_visualbert.analysis.sources import load_checkpoint
-from mmf_visualbert.datasets.flickr30k import assemble_caption
-from mmf_visualbert.datasets.flickr30k_files import Phrase
-from mmf_visualbert.datasets.nlvr2 import LABELS, join_images
-from mmf_visualbert.datasets.vqa2 import assemble_question
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.records import RegionRecord
-from mmf_visualbert.models.batch import trunk_inputs
-from mmf_visualbert.models.build import ModelParts, build_parts
-from mmf_visualbert.modules.heads import answer, masked_lm, phrase_grounding, pooled, sentence_image  # noqa: F401
-from mmf_visualbert.processors.answers import unknown_index
+from mmf_visualbert.modules.batch import trunk_inputs
+from mmf_visualbert.modules.heads import masked_lm, pooled, sentence_image  # noqa: F401
+from mmf_visualbert.modules.parts import ModelParts, build_parts
 from mmf_visualbert.processors.regions import RegionFeatures
 from mmf_visualbert.processors.text import TextAssembler
+from mmf_visualbert.runs import load_checkpoint
+from mmf_visualbert.tasks.flickr30k import head as phrase_grounding  # noqa: F401
+from mmf_visualbert.tasks.flickr30k.annotations import Phrase
+from mmf_visualbert.tasks.flickr30k.dataset import assemble_caption
+from mmf_visualbert.tasks.nlvr2.dataset import join_images
+from mmf_visualbert.tasks.nlvr2.records import LABELS
+from mmf_visualbert.tasks.vqa2 import head as answer
+from mmf_visualbert.tasks.vqa2.answers import unknown_index
+from mmf_visualbert.tasks.vqa2.dataset import assemble_question
 
 PHRASE = re.compile(r"\[([^\[\]]+)\]")
 MASK = "[MASK]"

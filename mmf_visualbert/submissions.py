@@ -21,10 +21,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmf_visualbert.datasets.files import read_json, read_json_lines, require
-from mmf_visualbert.datasets.flickr30k_captions import read_captions
-from mmf_visualbert.datasets.nlvr2 import LABELS, read_nlvr2
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import read_json, read_json_lines, require
+from mmf_visualbert.tasks.flickr30k.records import read_captions
+from mmf_visualbert.tasks.nlvr2.records import LABELS, read_nlvr2
 
 Id = Any  # int, str, or a tuple of them
 Entry = Mapping[str, Any]

@@ -1,12 +1,25 @@
-"""Fixtures that all rooms share."""
+"""Fixtures that all rooms share: real records, a sample world, and runs of MMF on the toy project.
 
+Runs are started as a user starts them, or in this process to look inside.
+"""
+
+import argparse
+import importlib
 import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+TOY_PROJECT = Path(__file__).resolve().parent / "toy_project"
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+WORDS = TOY_PROJECT / "run_words.yaml"
+POINTS = TOY_PROJECT / "run.yaml"
+TIME_LIMIT = 300  # seconds, for a process on a busy machine
 
 
 @pytest.fixture
@@ -33,3 +46,70 @@ def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world") / "sample"
     build(folder, Arguments(images=SMALLEST, seed=0, dimension=128), say=lambda line: None)
     return folder
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
+    """Runs a program of this environment in a folder of its own, and returns its output and exit code."""
+
+    def run(program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [str(Path(sys.executable).parent / program), *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+            capture_output=True,
+            text=True,
+            timeout=TIME_LIMIT,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def mmf_run(start: Callable, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
+    """`mmf_run` on the toy project, saving into the test's folder."""
+
+    def run(config: Path, *opts: str, program: str = "mmf_run", **environment: str) -> subprocess.CompletedProcess:
+        folders = (f"env.user_dir={TOY_PROJECT}", f"env.save_dir={tmp_path / 'save'}")
+        return start(program, f"config={config}", *folders, *opts, **environment)
+
+    return run
+
+
+@pytest.fixture
+def toy_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The toy project, registered with MMF in this process, and MMF's registry as it was before, afterwards."""
+    importlib.import_module("mmf_cli.run")
+    registry = importlib.import_module("mmf.common.registry").registry
+    importlib.import_module("mmf.utils.env").setup_imports()
+    monkeypatch.syspath_prepend(TOY_PROJECT.parent)
+    importlib.import_module("toy_project")
+    before = dict(registry.mapping["state"])
+    yield
+    registry.mapping["state"].clear()
+    registry.mapping["state"].update(before)
+
+
+@pytest.fixture
+def configure(toy_project: None, tmp_path: Path) -> Callable:
+    """MMF's Configuration, as a command line makes it."""
+
+    def build(*opts: str):
+        configuration = importlib.import_module("mmf.utils.configuration")
+        return configuration.Configuration(argparse.Namespace(opts=list(opts), config_override=None))
+
+    return build
+
+
+@pytest.fixture
+def run_words(toy_project: None, tmp_path: Path) -> Callable[..., Path]:
+    """Runs our model on the toy project in this process and returns the folder that it saved into."""
+
+    def run(*opts: str, save: str = "save") -> Path:
+        folder = tmp_path / save
+        common = (f"config={WORDS}", f"env.save_dir={folder}", "training.seed=1")
+        importlib.import_module("mmf_cli.run").run([*common, *opts])
+        return folder
+
+    return run

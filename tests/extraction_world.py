@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mmf_visualbert.features.detector import Built, Regions
-from mmf_visualbert.features.extract import extract
-from mmf_visualbert.features.images import find_images
-from mmf_visualbert.features.presets import DetectorPreset
-from mmf_visualbert.features.selection import Selection
+from mmf_visualbert.features.extraction.detector import Built, Regions
+from mmf_visualbert.features.extraction.extract import extract
+from mmf_visualbert.features.extraction.images import find_images
+from mmf_visualbert.features.extraction.presets import DetectorPreset
+from mmf_visualbert.features.extraction.selection import Selection
 
 PRESET = DetectorPreset("grid", "none", "mean", Selection(4, 4), dimension=3, shortest=32, longest=64)
 

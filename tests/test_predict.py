@@ -9,13 +9,16 @@ import torch
 from omegaconf import OmegaConf
 
 from mmf_visualbert import catalog
-from mmf_visualbert.analysis.sources import plain, read_config
-from mmf_visualbert.datasets import captions, flickr30k, nlvr2, vqa2  # noqa: F401  registers
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.store import FeatureStore
-from mmf_visualbert.models.batch import trunk_inputs
-from mmf_visualbert.models.build import build_parts
+from mmf_visualbert.modules.batch import trunk_inputs
+from mmf_visualbert.modules.parts import build_parts
 from mmf_visualbert.predict import Predictor, bracketed, read_predictor
+from mmf_visualbert.runs import plain, read_config
+from mmf_visualbert.tasks.captions import dataset as captions  # noqa: F401  registers
+from mmf_visualbert.tasks.flickr30k import dataset as flickr30k  # noqa: F401  registers
+from mmf_visualbert.tasks.nlvr2 import dataset as nlvr2  # noqa: F401  registers
+from mmf_visualbert.tasks.vqa2 import dataset as vqa2  # noqa: F401  registers
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "projects" / "visualbert" / "configs"

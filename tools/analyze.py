@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 
 from mmf_visualbert.analysis.grounding import EntityGrounding, ground_heads, table
-from mmf_visualbert.analysis.sources import plain, read_config, read_flickr30k, read_trunk
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.runs import plain, read_config, read_flickr30k, read_trunk
 
 
 def main(arguments: list[str] | None = None) -> int:

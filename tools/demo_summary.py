@@ -6,10 +6,10 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from mmf_visualbert.datasets.files import read_json
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.processors.answers import AnswerVocabulary
+from mmf_visualbert.files import read_json
 from mmf_visualbert.reproduce.results import final_metrics
+from mmf_visualbert.tasks.vqa2.answers import AnswerVocabulary
 
 METRIC = "visualbert_vqa_accuracy"
 

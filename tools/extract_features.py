@@ -19,14 +19,14 @@ from pathlib import Path
 import torch
 
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.features import presets, shards
-from mmf_visualbert.features.detector import PRECISIONS, build_detector
-from mmf_visualbert.features.extract import Report, extract
-from mmf_visualbert.features.given_boxes import given_boxes
-from mmf_visualbert.features.images import KEYS, find_images
+from mmf_visualbert.features.extraction import presets, shards
+from mmf_visualbert.features.extraction.detector import PRECISIONS, build_detector
+from mmf_visualbert.features.extraction.extract import Report, extract
+from mmf_visualbert.features.extraction.given_boxes import given_boxes
+from mmf_visualbert.features.extraction.images import KEYS, find_images
+from mmf_visualbert.features.extraction.presets import DetectorPreset
+from mmf_visualbert.features.extraction.selection import Selection
 from mmf_visualbert.features.info import DTYPES
-from mmf_visualbert.features.presets import DetectorPreset
-from mmf_visualbert.features.selection import Selection
 from mmf_visualbert.features.store import shard_name
 
 

@@ -13,6 +13,7 @@ import argparse
 import sys
 from dataclasses import asdict
 
+from mmf_visualbert.coverage import expected_keys
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features import maintenance
 from mmf_visualbert.features.converters import FORMATS
@@ -111,8 +112,8 @@ def run_info(options: argparse.Namespace) -> int:
 
 def run_check(options: argparse.Namespace) -> int:
     """`check`."""
-    faults = 0
-    for fault in maintenance.check(options.stores, options.covers, not options.quiet):
+    faults, covers = 0, {path: expected_keys(path) for path in options.covers}
+    for fault in maintenance.check(options.stores, covers, not options.quiet):
         faults += 1
         if faults <= options.most:
             print(fault)

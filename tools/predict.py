@@ -49,10 +49,10 @@ def regions(options: argparse.Namespace) -> list[RegionRecord]:
     if options.features:
         store = FeatureStore(options.features)
         return [store.read(key) for key in options.image]
-    from mmf_visualbert.features import presets
-    from mmf_visualbert.features.detector import build_detector
-    from mmf_visualbert.features.extract import extract
-    from mmf_visualbert.features.images import ImageFile
+    from mmf_visualbert.features.extraction import presets
+    from mmf_visualbert.features.extraction.detector import build_detector
+    from mmf_visualbert.features.extraction.extract import extract
+    from mmf_visualbert.features.extraction.images import ImageFile
 
     preset = presets.load(options.detector)
     files = [ImageFile(f"image{number}", path) for number, path in enumerate(options.image)]

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from mmf_visualbert import submissions
-from mmf_visualbert.datasets.files import read_json
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import read_json
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -20,14 +20,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmf_visualbert.datasets.vcr_objects import mentioned_objects
-from mmf_visualbert.datasets.vcr_records import CHOICES, VcrAnnotations
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.models.batch import trunk_inputs
+from mmf_visualbert.modules.batch import trunk_inputs
 from mmf_visualbert.modules.build import build_visualbert
 from mmf_visualbert.modules.heads.pooled import ChoiceHead
-from mmf_visualbert.modules.roi_regions import build_roi_regions
 from mmf_visualbert.reproduce.results import write_json
+from mmf_visualbert.tasks.vcr.objects import mentioned_objects
+from mmf_visualbert.tasks.vcr.records import CHOICES, VcrAnnotations
+from mmf_visualbert.tasks.vcr.roi_regions import build_roi_regions
 
 SIZE = (768, 384)
 LONGEST, REGIONS, PIECES_A_WORD, STATED_WORDS = 128, 32, 1.15, {"question": 6.6, "answer": 7.5, "rationale": 16.2}

@@ -15,12 +15,12 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from mmf_visualbert.datasets.vcr_extraction import Frames, FramesOfDetections, FramesOfRecords, extract, store_info
-from mmf_visualbert.datasets.vcr_records import VcrAnnotations
-from mmf_visualbert.datasets.vcr_regions import CANVAS, DetectedRegions, FrameRegions
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.store import FeatureStoreWriter
-from mmf_visualbert.modules.roi_regions import build_roi_backbone
+from mmf_visualbert.tasks.vcr.extraction import Frames, FramesOfDetections, FramesOfRecords, extract, store_info
+from mmf_visualbert.tasks.vcr.records import VcrAnnotations
+from mmf_visualbert.tasks.vcr.regions import CANVAS, DetectedRegions, FrameRegions
+from mmf_visualbert.tasks.vcr.roi_regions import build_roi_backbone
 
 
 def arguments(given: list[str] | None) -> argparse.Namespace:

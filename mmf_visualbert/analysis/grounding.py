@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
-from mmf_visualbert.datasets.flickr30k import Flickr30k
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.models.batch import trunk_inputs
+from mmf_visualbert.modules.batch import trunk_inputs
 from mmf_visualbert.modules.inputs import Encoded
 from mmf_visualbert.modules.visualbert import VisualBert
+from mmf_visualbert.tasks.flickr30k.dataset import Flickr30k
 
 ACTIVE = 0.2
 COLUMNS = ("layer", "head", "accuracy", "attention_to_regions", "active")

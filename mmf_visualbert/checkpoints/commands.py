@@ -10,7 +10,7 @@ from mmf_visualbert.checkpoints.convert import convert, revert
 from mmf_visualbert.checkpoints.files import read_config, read_weights, write_text, write_torch, write_transformers
 from mmf_visualbert.checkpoints.settings import sizes
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.processors.answers import AnswerVocabulary
+from mmf_visualbert.tasks.vqa2.answers import AnswerVocabulary
 
 
 def convert_from(

@@ -143,7 +143,7 @@ def keep_answers(converted: dict[str, Tensor], answers: Sequence[str], origin: s
     Raises:
         InputError: where there is no such classifier, or it has another number of rows.
     """
-    from mmf_visualbert.modules.heads.answer import AnswerHead
+    from mmf_visualbert.tasks.vqa2.head import AnswerHead
 
     weight = converted.get("heads.visualbert_answer.classifier.weight")
     if weight is None:

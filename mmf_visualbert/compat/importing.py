@@ -12,7 +12,7 @@ from mmf_visualbert.compat import repairs
 # A name's stand-in: a function that makes the module, which is asked only when no finder knows the name.
 StandIn = Callable[[str], ModuleType | None]
 FRAMEWORK = "mmf"
-OURS = {f"mmf_visualbert.{name}" for name in ("registration", "models.visualbert", "datasets.mmf_adapter")}
+OURS = {f"mmf_visualbert.{name}" for name in ("plugin.registration", "plugin.model", "plugin.datasets")}
 """Our modules that import MMF. Where one of them is what brings MMF in, registering waits until it is whole."""
 
 
@@ -128,4 +128,4 @@ def register() -> None:
     """Hand our parts to MMF's registry; later, where one of our own modules is still being imported."""
     _watcher.registering_waits = not OURS.isdisjoint(_watcher.loading)
     if not _watcher.registering_waits:
-        importlib.import_module("mmf_visualbert.registration").register_all()
+        importlib.import_module("mmf_visualbert.plugin.registration").register_all()

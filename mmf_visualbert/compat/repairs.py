@@ -5,10 +5,11 @@ it is needed, does its work, and returns the reason in a few words, or None wher
 """
 
 import importlib
+from collections.abc import Callable
 from types import ModuleType
 from typing import NamedTuple
 
-HERE = "mmf_visualbert.compat"
+PACKAGE = "mmf_visualbert"
 BOTH, RELEASE, MAIN = "both", "release", "main"
 
 
@@ -16,16 +17,23 @@ class Repair(NamedTuple):
     """One repair.
 
     Attributes:
-        function: `file.function` in this folder; its file is only imported when the repair is due.
+        function: `file.function`; its file is only imported when the repair is due.
         when: "before" or "after".
         module: the import that it accompanies.
         mmf: which MMF needs it: the release on PyPI, GitHub's main, or both.
+        room: the folder of its file: "compat", or "plugin" for what stays for ever.
     """
 
     function: str
     when: str
     module: str
     mmf: str = BOTH
+    room: str = "compat"
+
+    def load(self) -> Callable[..., str | None]:
+        """The function itself."""
+        file, _, function = self.function.partition(".")
+        return getattr(importlib.import_module(f"{PACKAGE}.{self.room}.{file}"), function)
 
 
 REPAIRS = (
@@ -62,11 +70,11 @@ REPAIRS = (
     Repair("distributed.give_each_rank_its_device", "after", "mmf.utils.configuration"),
     Repair("run_log.show_our_messages", "after", "mmf.utils.logger", RELEASE),
     Repair("run_log.close_tensorboard_in_time", "after", "mmf.utils.logger"),
-    Repair("configuration.run_from_yaml_alone", "after", "mmf.utils.configuration"),
-    Repair("configuration.find_our_configs", "after", "mmf.utils.configuration"),
-    Repair("configuration.tell_of_unreadable_yaml", "after", "mmf.utils.configuration"),
-    Repair("configuration.refuse_ignored_keys", "after", "mmf.utils.configuration"),
-    Repair("checkpoint.guard_loading", "after", "mmf.utils.checkpoint"),
+    Repair("configuration.run_from_yaml_alone", "after", "mmf.utils.configuration", room="plugin"),
+    Repair("configuration.find_our_configs", "after", "mmf.utils.configuration", room="plugin"),
+    Repair("configuration.tell_of_unreadable_yaml", "after", "mmf.utils.configuration", room="plugin"),
+    Repair("configuration.refuse_ignored_keys", "after", "mmf.utils.configuration", room="plugin"),
+    Repair("checkpoint.guard_loading", "after", "mmf.utils.checkpoint", room="plugin"),
 )
 
 reasons: dict[str, str] = {}
@@ -81,8 +89,7 @@ def run(when: str, module: str, *arguments: ModuleType) -> None:
     """Run the repairs that are due before or after the import of `module`, and note the reasons of those needed."""
     for repair in REPAIRS:
         if repair.when == when and repair.module == module and concerns(repair.mmf):
-            file, _, function = repair.function.partition(".")
-            reason = getattr(importlib.import_module(f"{HERE}.{file}"), function)(*arguments)
+            reason = repair.load()(*arguments)
             if reason:
                 reasons[repair.function] = reason
 
@@ -91,4 +98,4 @@ def concerns(mmf: str) -> bool:
     """Whether a repair for this MMF concerns the installed one."""
     if mmf == BOTH:
         return True
-    return importlib.import_module(f"{HERE}.installed").is_release() == (mmf == RELEASE)
+    return importlib.import_module(f"{PACKAGE}.compat.installed").is_release() == (mmf == RELEASE)

@@ -16,9 +16,10 @@ from typing import Any
 import lmdb
 import numpy as np
 
+from mmf_visualbert import unpickle
 from mmf_visualbert.compat.optional import require
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.features import records, unpickle
+from mmf_visualbert.features import records
 from mmf_visualbert.features.store import FeatureStore, RegionRecord
 
 Records = Iterator[tuple[str, RegionRecord]]

@@ -10,11 +10,13 @@ import lmdb
 import numpy as np
 from tqdm import tqdm
 
+from mmf_visualbert import unpickle
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.features import converters, coverage, records, unpickle
+from mmf_visualbert.features import converters, records
 from mmf_visualbert.features.environments import data_file
 from mmf_visualbert.features.info import StoreInfo
 from mmf_visualbert.features.records import RegionRecord
+from mmf_visualbert.features.sizes import image_sizes
 from mmf_visualbert.features.store import FeatureStore, FeatureStoreWriter
 
 
@@ -53,7 +55,7 @@ def convert(
         InputError: for a record that cannot be read or written; nothing is left then.
     """
     pattern = converters.KeyPattern(keys)
-    known = None if sizes is None else coverage.image_sizes(sizes)
+    known = None if sizes is None else image_sizes(sizes)
     found = iter(converters.FORMATS[form](source))
     first = next(found, None)
     if first is None:
@@ -151,12 +153,19 @@ def _stated(transaction: lmdb.Transaction, path: str) -> dict[str, Any]:
     raise InputError(f"{path} holds no record")
 
 
-def check(paths: Sequence[str], covers: Sequence[str] = (), progress: bool = False) -> Iterator[str]:
+def check(
+    paths: Sequence[str], covers: Mapping[str, Sequence[str]] | None = None, progress: bool = False
+) -> Iterator[str]:
     """Verifies every record, one phrase for each thing that is wrong.
 
     Checked are: shapes, finite numbers, boxes within the image, the record's own id, the dimension and number of
     regions that the store states, MMF's list of keys, keys that MMF's reader would confuse, that a record's two
     descriptions of itself agree, and that the images of given annotation files are there.
+
+    Args:
+        paths: the stores, read as one.
+        covers: name of an annotation file -> the keys that it needs (`coverage.expected_keys`).
+        progress: show a bar.
     """
     store = FeatureStore(paths)
     _ = store.info  # refuses stores of two detectors
@@ -172,8 +181,8 @@ def check(paths: Sequence[str], covers: Sequence[str] = (), progress: bool = Fal
             if wrong:
                 yield f"{path}, record '{key.decode()}' has {wrong}"
         yield from _check_keys(file.transaction.get(records.KEYS_RECORD), names, path)
-    for annotations in covers:
-        missing = [key for key in coverage.expected_keys(annotations) if key not in store]
+    for annotations, keys in (covers or {}).items():
+        missing = [key for key in keys if key not in store]
         if missing:
             yield f"{len(missing)} images of {annotations} are missing, the first is '{missing[0]}'"
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mmf_visualbert import unpickle
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.features import unpickle
 
 KEYS_RECORD = b"keys"  # MMF's list of ids
 INFO_RECORD = b"__visualbert_store__"

@@ -9,12 +9,12 @@ from typing import NamedTuple
 from omegaconf import OmegaConf
 
 from mmf_visualbert import submissions
-from mmf_visualbert.datasets.vcr_predictions import accuracy_of, merge_predictions
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.metrics.vcr import JointAccuracy
 from mmf_visualbert.reproduce.paper import JOINT
 from mmf_visualbert.reproduce.plan import Merge
 from mmf_visualbert.reproduce.run import Prepared
+from mmf_visualbert.tasks.vcr.metrics import JointAccuracy
+from mmf_visualbert.tasks.vcr.predictions import accuracy_of, merge_predictions
 
 
 class Model(NamedTuple):

@@ -5,17 +5,17 @@ import pytest
 import torch
 
 from mmf_visualbert.analysis.grounding import EntityGrounding, ground_heads, table
-from mmf_visualbert.datasets.flickr30k import Flickr30k
-from mmf_visualbert.datasets.flickr30k_captions import Caption
-from mmf_visualbert.datasets.flickr30k_files import ImageAnnotation, Phrase
 from mmf_visualbert.datasets.regions import ImageRegions
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.store import FeatureStore, FeatureStoreWriter, RegionRecord, StoreInfo
-from mmf_visualbert.models.batch import trunk_inputs
+from mmf_visualbert.modules.batch import trunk_inputs
 from mmf_visualbert.modules.build import build_visualbert
 from mmf_visualbert.processors.masking import MaskedLanguageModeling
 from mmf_visualbert.processors.regions import RegionFeatures
 from mmf_visualbert.processors.text import TextAssembler, WordPieceTokenizer
+from mmf_visualbert.tasks.flickr30k.annotations import ImageAnnotation, Phrase
+from mmf_visualbert.tasks.flickr30k.dataset import Flickr30k
+from mmf_visualbert.tasks.flickr30k.records import Caption
 
 D, SIZE = 8, 100
 WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] a man dog cat and with in".split()

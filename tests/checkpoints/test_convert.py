@@ -17,7 +17,9 @@ from transformers import (
 from mmf_visualbert.checkpoints.convert import convert, revert
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.modules.build import build_head
-from mmf_visualbert.modules.heads import answer, masked_lm, phrase_grounding, pooled, sentence_image  # noqa: F401
+from mmf_visualbert.modules.heads import masked_lm, pooled, sentence_image  # noqa: F401
+from mmf_visualbert.tasks.flickr30k import head as phrase_grounding  # noqa: F401
+from mmf_visualbert.tasks.vqa2 import head as answer  # noqa: F401
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 

@@ -22,8 +22,8 @@ if __name__ == "__main__":
 @pytest.mark.parametrize(
     "first",
     [
-        *["import mmf", HAS_OURS, "import mmf_cli.run, mmf_visualbert", "import mmf_visualbert.registration"],
-        *["import mmf_visualbert.models.visualbert", "import mmf_visualbert.datasets.mmf_adapter"],
+        *["import mmf", HAS_OURS, "import mmf_cli.run, mmf_visualbert", "import mmf_visualbert.plugin.registration"],
+        *["import mmf_visualbert.plugin.model", "import mmf_visualbert.plugin.datasets"],
     ],
 )
 def test_a_fresh_interpreter(start, first):

@@ -9,8 +9,9 @@ import lmdb
 import numpy as np
 import pytest
 
+from mmf_visualbert import coverage
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.features import coverage, maintenance
+from mmf_visualbert.features import maintenance
 from mmf_visualbert.features.store import FeatureStore, FeatureStoreWriter, RegionRecord, StoreInfo, shard_name
 
 INFO = StoreInfo("toy", 8, 5)
@@ -100,7 +101,7 @@ def test_coverage_of_annotation_files(tmp_path, shared):
     assert coverage.expected_keys(str(data / "coco_captions" / "captions_train2017.json"))
     assert coverage.expected_keys(str(data / "vcr" / "val.jsonl"))
     path = build(tmp_path / "a.lmdb", {key: 1 for key in keys[1:]})
-    (fault,) = maintenance.check([path], covers=[str(questions)])
+    (fault,) = maintenance.check([path], covers={str(questions): coverage.expected_keys(str(questions))})
     assert f"1 images of {questions} are missing, the first is '{keys[0]}'" == fault
     (tmp_path / "x.json").write_text(json.dumps({"a": 1}))
     with pytest.raises(InputError, match=r"x\.json is no annotation file"):

@@ -14,7 +14,7 @@ RANK = """
 import sys
 import torch
 from mmf_visualbert.metrics.gather import gather_by_id
-from mmf_visualbert.metrics.vqa import VQAAccuracy
+from mmf_visualbert.tasks.vqa2.metrics import VQAAccuracy
 
 rank, store = int(sys.argv[1]), sys.argv[2]
 torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)

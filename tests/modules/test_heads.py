@@ -9,10 +9,11 @@ from tiny_model import SIZE, ragged, released, released_inputs, tiny
 from transformers import VisualBertConfig, VisualBertForPreTraining, VisualBertForQuestionAnswering
 
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.losses.answers import AnswerCrossEntropy
 from mmf_visualbert.losses.pretraining import MaskedLM, SentenceImage
 from mmf_visualbert.modules.build import build_head
-from mmf_visualbert.modules.heads import answer, masked_lm, pooled, sentence_image  # noqa: F401
+from mmf_visualbert.modules.heads import masked_lm, pooled, sentence_image  # noqa: F401
+from mmf_visualbert.tasks.vqa2 import head as answer  # noqa: F401
+from mmf_visualbert.tasks.vqa2.loss import AnswerCrossEntropy
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 

@@ -7,9 +7,9 @@ import shutil
 import pytest
 import torch
 
-from mmf_visualbert.datasets.vqa2_records import read_questions
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.processors.text import SPECIAL_TOKENS, TextAssembler, load_tokenizer, pair_lengths
+from mmf_visualbert.tasks.vqa2.records import read_questions
 
 WORDS = "a man rides the brown horse ##s ##ing play dog ? . ' s".split()
 

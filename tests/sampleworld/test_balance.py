@@ -3,7 +3,7 @@
 import json
 from collections import Counter, defaultdict
 
-from mmf_visualbert.processors.answers import normalize_answer
+from mmf_visualbert.tasks.vqa2.answers import normalize_answer
 
 # By chance, a share over N questions strays by about 0.5 / sqrt(N); with the world's 184 val questions three of those
 # are 0.11, which is what the bounds leave over what the large world has (0.41, and 0.25 of VCR).

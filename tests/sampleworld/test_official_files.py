@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from mmf_visualbert.datasets.flickr30k_files import read_annotation, read_sentences, read_split
 from mmf_visualbert.features.store import FeatureStore
 from mmf_visualbert.modules.boxes import overlaps_any
 from mmf_visualbert.processors.text import load_tokenizer
+from mmf_visualbert.tasks.flickr30k.annotations import read_annotation, read_sentences, read_split
 
 COCO = ("train2014", "val2014", "test2015")
 

@@ -5,11 +5,11 @@ from collections import Counter
 
 import numpy as np
 
-from mmf_visualbert.datasets.caption_files import choose_parts, read_captions
 from mmf_visualbert.sampleworld.captions import captions_of, karpathy_split
 from mmf_visualbert.sampleworld.scene import Scene, Thing
 from mmf_visualbert.sampleworld.words import COLORS, NUMBERS, SHAPES, plural
 from mmf_visualbert.sampleworld.world import coco_scene
+from mmf_visualbert.tasks.captions.records import choose_parts, read_captions
 
 
 def scenes(number: int) -> list[Scene]:

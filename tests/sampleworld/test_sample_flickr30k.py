@@ -6,9 +6,9 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from mmf_visualbert.datasets.flickr30k_files import read_annotation, read_sentences, read_split
 from mmf_visualbert.sampleworld.flickr30k import TYPES, make_scene, sentences_of
 from mmf_visualbert.sampleworld.words import COLORS, NUMBERS, SHAPES
+from mmf_visualbert.tasks.flickr30k.annotations import read_annotation, read_sentences, read_split
 
 MARK = re.compile(r"\[/EN#(\d+)/([a-z]+) ([^\]]+)\]")
 

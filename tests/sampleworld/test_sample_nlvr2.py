@@ -6,9 +6,9 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from mmf_visualbert.datasets.nlvr2 import consistency_group, read_nlvr2
 from mmf_visualbert.sampleworld.nlvr2 import PAIRS, SHARES, make_set, statements
 from mmf_visualbert.sampleworld.scene import Scene, Thing
+from mmf_visualbert.tasks.nlvr2.records import consistency_group, read_nlvr2
 
 
 def thing(color: str, shape: str, x: float) -> Thing:

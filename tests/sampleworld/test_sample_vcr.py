@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmf_visualbert.datasets.vcr_objects import parse_objects, read_objects
-from mmf_visualbert.datasets.vcr_records import parse_record
 from mmf_visualbert.sampleworld.frames import GROUNDS, ITEMS, SHIRTS, TROUSERS, draw_frame, random_frame
 from mmf_visualbert.sampleworld.vcr import Cast, metadata, questions, spoken
 from mmf_visualbert.sampleworld.words import COLORS
+from mmf_visualbert.tasks.vcr.objects import parse_objects, read_objects
+from mmf_visualbert.tasks.vcr.records import parse_record
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmf_visualbert.datasets.vqa2_records import read_questions
-from mmf_visualbert.processors.answers import normalize_answer
 from mmf_visualbert.sampleworld.scene import Scene
 from mmf_visualbert.sampleworld.vqa import KINDS, Question, annotate, ask, askable
 from mmf_visualbert.sampleworld.world import coco_scene
+from mmf_visualbert.tasks.vqa2.answers import normalize_answer
+from mmf_visualbert.tasks.vqa2.records import read_questions
 
 
 @pytest.fixture(scope="module")

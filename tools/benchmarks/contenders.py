@@ -18,7 +18,7 @@ class Ours:
     def __init__(self, workload: str, sample: dict[str, Tensor], device: str) -> None:
         import transformers
 
-        from mmf_visualbert.models.batch import trunk_inputs
+        from mmf_visualbert.modules.batch import trunk_inputs
         from mmf_visualbert.modules.build import build_head, build_visualbert
 
         import_heads()
@@ -57,23 +57,20 @@ class Ours:
 
     def optimizer(self) -> torch.optim.Optimizer:
         """Our Adam, with its two groups."""
-        from mmf_visualbert.optim import parameter_groups, visualbert_adam
+        from mmf_visualbert.modules.optimizer import parameter_groups, visualbert_adam
 
         return visualbert_adam(parameter_groups(self.model, 0.01), lr=2e-5)
 
 
 def import_heads() -> None:
     """Files the heads in the catalog."""
-    import mmf_visualbert.modules.heads.answer
-    import mmf_visualbert.modules.heads.masked_lm
-    import mmf_visualbert.modules.heads.pooled
-    import mmf_visualbert.modules.heads.sentence_image  # noqa: F401
 
 
 def losses(workload: str) -> list[torch.nn.Module]:
     """Our losses for a workload."""
-    from mmf_visualbert.losses.answers import AnswerCrossEntropy, CrossEntropy
+    from mmf_visualbert.losses.cross_entropy import CrossEntropy
     from mmf_visualbert.losses.pretraining import MaskedLM, SentenceImage
+    from mmf_visualbert.tasks.vqa2.loss import AnswerCrossEntropy
 
     return {"vqa": [AnswerCrossEntropy()], "pretrain": [MaskedLM(), SentenceImage()], "nlvr2": [CrossEntropy()]}[
         workload

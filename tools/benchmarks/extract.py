@@ -15,11 +15,11 @@ import torch
 from PIL import Image
 
 from mmf_visualbert.compat.optional import require_detectron2
-from mmf_visualbert.features import presets
-from mmf_visualbert.features.detector import Built, build_detector
-from mmf_visualbert.features.extract import Preparation, extract
-from mmf_visualbert.features.images import ImageFile, find_images
-from mmf_visualbert.features.presets import DetectorPreset
+from mmf_visualbert.features.extraction import presets
+from mmf_visualbert.features.extraction.detector import Built, build_detector
+from mmf_visualbert.features.extraction.extract import Preparation, extract
+from mmf_visualbert.features.extraction.images import ImageFile, find_images
+from mmf_visualbert.features.extraction.presets import DetectorPreset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

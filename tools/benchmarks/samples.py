@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmf_visualbert.datasets.captions import build_captions
-from mmf_visualbert.datasets.nlvr2 import build_nlvr2
 from mmf_visualbert.features.store import FeatureStoreWriter, RegionRecord, StoreInfo
 from mmf_visualbert.processors.masking import MaskedLanguageModeling
 from mmf_visualbert.processors.regions import RegionFeatures
 from mmf_visualbert.processors.text import SPECIAL_TOKENS, TextAssembler, WordPieceTokenizer
+from mmf_visualbert.tasks.captions.dataset import build_captions
+from mmf_visualbert.tasks.nlvr2.dataset import build_nlvr2
 
 WORDS = 30_000
 REGIONS = {"captions": (100, 2048), "nlvr2": (144, 1024)}

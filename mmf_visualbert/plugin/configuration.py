@@ -1,0 +1,226 @@
+"""Runs from one yaml: what to train is read from it, our files are found, and keys that nothing reads are refused."""
+
+import functools
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from omegaconf import OmegaConf
+from yaml import YAMLError
+
+from mmf_visualbert.compat.installed import is_release, mmf_version
+from mmf_visualbert.errors import InputError
+from mmf_visualbert.plugin import config_keys
+
+MODEL = "visualbert"
+DATASETS = "visualbert_"
+PROJECT = f"projects{os.sep}visualbert{os.sep}"
+PACKAGE = Path(__file__).resolve().parents[1]
+ROOTS = (PACKAGE.parent, PACKAGE)  # of a checkout, and of an installed package
+# Keys that MMF reads although its defaults do not have them.
+READ_BY_BOTH = (
+    "learning_rate",
+    "includes",
+    "training.max_grad_l2_norm",
+    "training.resume_file",
+    "training.resume",
+    "training.resume_best",
+    "training.load_pretrained",
+    "training.pretrained_state_mapping",
+    "training.run_type",
+    "optimizer.type",
+    "optimizer.params",
+    "scheduler.type",
+    "scheduler.params",
+)
+READ_BY_MAIN = ("checkpoint.bypass_shape_mismatch", "distributed.nccl", "evaluation.torchmetrics")
+HINTS = {
+    "training.fp16": "set model_config.visualbert.precision, or take GitHub's MMF",
+    "training.update_frequency": "only GitHub's MMF accumulates gradients",
+    "training.batch_size_per_device": "set training.batch_size, which is divided among the devices",
+}
+
+
+def run_from_yaml_alone(configuration: ModuleType) -> str | None:
+    """`Configuration` (MMF rc10 and main) looks for `model` and `datasets` on the command line only.
+
+    Where they are absent there, they are taken from the yaml. For our model rc10's console also shows the run's
+    progress unless the yaml says otherwise. Can go when MMF reads them from the yaml.
+    """
+    cls = configuration.Configuration
+    build_model, build_datasets = cls._build_model_config, cls._build_dataset_config
+
+    @functools.wraps(build_model)
+    def build_chosen_model(self: Any, opts: Any) -> Any:
+        take_from_yaml(opts, self._user_config)
+        built = build_model(self, opts)
+        if opts.get("model") == MODEL and "stdout_capture" in self._default_config.training:
+            built = OmegaConf.merge({"training": {"stdout_capture": False}}, built)
+        return built
+
+    @functools.wraps(build_datasets)
+    def build_chosen_datasets(self: Any, opts: Any) -> Any:
+        take_from_yaml(opts, self._user_config)
+        return build_datasets(self, opts)
+
+    cls._build_model_config, cls._build_dataset_config = build_chosen_model, build_chosen_datasets
+    return "MMF would want model and datasets on the command line"
+
+
+def take_from_yaml(opts: Any, user: Any) -> None:
+    """Copy `model` and `datasets` from the yaml's configuration to the command line's, where that has none.
+
+    A list of datasets becomes the comma-separated string that MMF splits. `dataset` is understood as on the command
+    line.
+    """
+    if opts.get("model") is None and user.get("model") is not None:
+        opts["model"] = user["model"]
+    datasets = user.get("datasets") or user.get("dataset")
+    if datasets is None:
+        return
+    datasets = datasets if isinstance(datasets, str) else ",".join(datasets)
+    user.pop("dataset", None)
+    user["datasets"] = datasets
+    if opts.get("datasets") is None and opts.get("dataset") is None:
+        opts["datasets"] = datasets
+
+
+def find_our_configs(configuration: ModuleType) -> str | None:
+    """`get_absolute_path` (MMF rc10 and main) looks in the working folder and beside MMF; ours lie beside our package.
+
+    Only for paths below `projects/visualbert`, as a command line or an include names them. Stays.
+    """
+    get_absolute_path = configuration.get_absolute_path
+
+    @functools.wraps(get_absolute_path)
+    def get_path(paths: Any) -> Any:
+        found = get_absolute_path(paths)
+        return our_path(found) or found if isinstance(found, str) and not os.path.exists(found) else found
+
+    configuration.get_absolute_path = get_path
+    return "MMF would look for projects/visualbert beside itself"
+
+
+def tell_of_unreadable_yaml(configuration: ModuleType) -> str | None:
+    """`Configuration` (MMF rc10 and main) shows a traceback where the yaml is missing or is none. Stays."""
+    cls = configuration.Configuration
+    build_user = cls._build_user_config
+
+    @functools.wraps(build_user)
+    def build_readable(self: Any, opts: Any) -> Any:
+        try:
+            return build_user(self, opts)
+        except FileNotFoundError as error:
+            raise InputError(f"config={opts.config}: {error.filename} does not exist; correct the path") from error
+        except YAMLError as error:
+            said = " ".join(str(error).split())
+            raise InputError(f"config={opts.config} or a file that it includes is no valid yaml: {said}") from error
+
+    cls._build_user_config = build_readable
+    return "MMF would answer a wrong path with a traceback"
+
+
+def our_path(path: str) -> str | None:
+    """The file of the working folder or of this package that `path` means from `projects/visualbert` on, if any."""
+    start = path.rfind(PROJECT)
+    if start == -1:
+        return None
+    for root in (Path.cwd(), *ROOTS):
+        if (root / path[start:]).is_file():
+            return str(root / path[start:])
+    return None
+
+
+def refuse_ignored_keys(configuration: ModuleType) -> str | None:
+    """`Configuration` (MMF rc10 and main) ignores keys of a yaml that nothing reads, such as a misspelt one.
+
+    For runs of our model they are refused. Stays.
+    """
+    cls = configuration.Configuration
+    build_model, build_datasets, build_others = (
+        cls._build_model_config,
+        cls._build_dataset_config,
+        cls._build_other_configs,
+    )
+
+    @functools.wraps(build_model)
+    def note_model_defaults(self: Any, opts: Any) -> Any:
+        self._visualbert_defaults = [build_model(self, opts)]
+        return self._visualbert_defaults[0]
+
+    @functools.wraps(build_datasets)
+    def note_dataset_defaults(self: Any, opts: Any) -> Any:
+        if opts.get("model") == MODEL:
+            check_datasets(opts.get("datasets") or opts.get("dataset") or "", configuration.registry)
+        self._visualbert_defaults.append(build_datasets(self, opts))
+        return self._visualbert_defaults[1]
+
+    @functools.wraps(build_others)
+    def build_checked(self: Any) -> Any:
+        others = build_others(self)
+        if self._opts_config.get("model") == MODEL:
+            check_keys(self, others, configuration.registry)
+        return others
+
+    cls._build_model_config, cls._build_dataset_config = note_model_defaults, note_dataset_defaults
+    cls._build_other_configs = build_checked
+    return "MMF would ignore misspelt keys"
+
+
+def check_datasets(names: str, registry: Any) -> None:
+    """Refuse a dataset that is not registered; MMF warns, and fails later on something else.
+
+    Raises:
+        InputError: naming it and those there are of ours.
+    """
+    ours = sorted(name for name in registry.mapping["builder_name_mapping"] if name.startswith(DATASETS))
+    for name in filter(None, names.split(",")):
+        if registry.get_builder_class(name) is None:
+            raise InputError(f"there is no dataset named '{name}'; for model '{MODEL}' there are {', '.join(ours)}")
+
+
+def check_keys(configuration: Any, others: Any, registry: Any) -> None:
+    """Refuse what nothing would read in the yaml or on the command line.
+
+    Args:
+        configuration: MMF's Configuration, before its parts are merged.
+        others: all parts but MMF's defaults, merged.
+        registry: MMF's.
+
+    Raises:
+        InputError: naming every such key.
+    """
+    defaults, opts = plain(configuration._default_config), plain(configuration._opts_config)
+    user = plain(configuration._user_config)
+    read = plain(OmegaConf.merge(defaults, *configuration._visualbert_defaults))
+    for key in READ_BY_BOTH if is_release() else READ_BY_BOTH + READ_BY_MAIN:
+        OmegaConf.update(read := OmegaConf.create(read), key, {}, force_add=True)
+    read = plain(read)
+    leave_others_free(read, user, registry)
+    refuse(config_keys.unknown_keys(user, read), configuration.config_path, read)
+    merged = {"dataset": None, **plain(OmegaConf.merge(defaults, others))}
+    given = {key: value for key, value in opts.items() if "[" not in key}
+    refuse(config_keys.unknown_keys(given, merged, free=()), "the command line", merged)
+
+
+def leave_others_free(read: dict[str, Any], user: Mapping[str, Any], registry: Any) -> None:
+    """Let the datasets that are not ours hold any key, those chosen and those only mentioned."""
+    datasets = read.setdefault("dataset_config", {})
+    for name in set(datasets) | set(user.get("dataset_config") or {}):
+        if not name.startswith(DATASETS) and registry.get_builder_class(name) is not None:
+            datasets[name] = {}
+        elif name not in datasets and registry.get_builder_class(name) is not None:
+            datasets[name] = {}
+
+
+def refuse(unknown: list[str], where: str, known: Mapping[str, Any]) -> None:
+    """Raise InputError if there is an unknown key."""
+    if unknown:
+        raise InputError(config_keys.complaint(where, unknown, known, HINTS, f"MMF {mmf_version()}"))
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """A configuration as plain containers, with its interpolations as they are written."""
+    return OmegaConf.to_container(config) if OmegaConf.is_config(config) else dict(config)

@@ -1,0 +1,115 @@
+"""Our datasets as MMF's builders and datasets. The only module of this room that imports MMF."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmf.common.registry import registry
+from mmf.common.sample import Sample
+from mmf.datasets.base_dataset import BaseDataset
+from mmf.datasets.base_dataset_builder import BaseDatasetBuilder
+from mmf.datasets.processors.processors import Processor
+from omegaconf import OmegaConf
+
+from mmf_visualbert import catalog
+from mmf_visualbert.errors import InputError
+from mmf_visualbert.plugin import run_facts
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs" / "datasets"
+
+
+class VisualBERTDataset(BaseDataset):
+    """One split of one of our datasets, as MMF's trainer sees it.
+
+    Args:
+        dataset_name: its registered name.
+        config: `dataset_config.<name>`.
+        dataset_type: train, val or test.
+        dataset: the plain dataset: `len`, items that are dicts of tensors, and `predictions(report)`.
+    """
+
+    def __init__(self, dataset_name: str, config: Any, dataset_type: str, dataset: Any) -> None:
+        super().__init__(dataset_name, config, dataset_type)
+        self.dataset = dataset
+
+    def init_processors(self) -> None:
+        """Nothing is left to do: the builder passes processors in, so that a dataset is never half built."""
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Sample:
+        return Sample(self.dataset[index])
+
+    def format_for_prediction(self, report: Mapping) -> list[dict]:
+        """Leaderboard entries of one batch; `report` holds `id` and `scores` of all ranks."""
+        return self.dataset.predictions(report)
+
+
+def dataset_builder(name: str) -> type[BaseDatasetBuilder]:
+    """MMF's builder class for the dataset registered as `name` in our catalog."""
+
+    class Builder(BaseDatasetBuilder):
+        def __init__(self, dataset_name: str = name, *args: Any, **kwargs: Any) -> None:
+            super().__init__(dataset_name)
+
+        @classmethod
+        def config_path(cls) -> str:
+            return str(CONFIGS / f"{name.removeprefix(catalog.PREFIX)}.yaml")
+
+        def build(self, config: Any, dataset_type: str = "train", *args: Any, **kwargs: Any) -> None:
+            """Nothing to download: the owners of these data sets ask for their terms to be accepted."""
+
+        def load(self, config: Any, dataset_type: str = "train", *args: Any, **kwargs: Any) -> VisualBERTDataset:
+            plain = OmegaConf.to_container(config, resolve=True)
+            processors = build_processors(self.dataset_name, plain)
+            dataset = catalog.get("dataset", name)(plain, dataset_type, processors)
+            hand_on_facts(self.dataset_name, dataset_type, dataset, processors)
+            return VisualBERTDataset(self.dataset_name, config, dataset_type, dataset)
+
+        def update_registry_for_model(self, config: Any) -> None:
+            """The model asks `run_facts`; MMF's older version calls this without asking whether it is there."""
+
+    Builder.__name__ = Builder.__qualname__ = f"{name}_builder"
+    return Builder
+
+
+def build_processors(dataset_name: str, dataset_config: Mapping[str, Any]) -> dict[str, Any]:
+    """Processors of a dataset by their keys: ours plain, others through MMF's registry. One instance for all splits.
+
+    A processor may keep what it learnt from the data (an answer vocabulary), so it is shared only between splits of one
+    and the same dataset configuration.
+
+    Raises:
+        InputError: for a processor without a type.
+    """
+    processors = {}
+    for key, config in (dataset_config.get("processors") or {}).items():
+        if not config:
+            continue
+        if "type" not in config:
+            raise InputError(f"dataset_config.{dataset_name}.processors.{key} has no type; name a registered processor")
+        made_from = repr(dataset_config)
+        kept = registry.get(f"{dataset_name}_{key}", no_warning=True)
+        if kept is None or kept[0] != made_from:
+            kept = (made_from, _build_processor(config))
+            registry.register(f"{dataset_name}_{key}", kept)
+        processors[key] = kept[1]
+    return processors
+
+
+def _build_processor(config: Mapping[str, Any]) -> Any:
+    if config["type"] in catalog.names("processor"):
+        return catalog.build("processor", config)
+    return Processor(OmegaConf.create(dict(config)))
+
+
+def hand_on_facts(name: str, split: str, dataset: Any, processors: Mapping[str, Any]) -> None:
+    """Hands on what the model and the scheduler need to know of a dataset."""
+    text = processors.get("text_processor")
+    run_facts.hand_on(
+        name,
+        train_samples=len(dataset) if split == "train" else None,
+        answers=getattr(dataset, "answers", None) if split == "train" else None,
+        vocab_size=getattr(getattr(text, "tokenizer", None), "vocab_size", None),
+    )

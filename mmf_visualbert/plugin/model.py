@@ -1,0 +1,94 @@
+"""VisualBERT as MMF's model: a batch of samples in, `scores` and what losses and metrics read out."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmf.common.registry import registry
+from mmf.models.base_model import BaseModel
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+
+from mmf_visualbert.errors import InputError
+from mmf_visualbert.modules.batch import trunk_inputs
+from mmf_visualbert.modules.optimizer import parameter_groups
+from mmf_visualbert.modules.parts import ModelParts, build_parts
+from mmf_visualbert.plugin import run_facts
+
+CONFIG = Path(__file__).resolve().parents[1] / "configs" / "models" / "visualbert.yaml"
+
+
+class VisualBERT(BaseModel):
+    """Chooses the parts that the config names, and passes the batch through them (§3).
+
+    Args:
+        config: `model_config.visualbert`; `configs/models/visualbert.yaml` explains each key.
+    """
+
+    def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(config if OmegaConf.is_config(config) else OmegaConf.create(config))
+
+    @classmethod
+    def config_path(cls) -> str:
+        """The yaml with the model's defaults, absolute."""
+        return str(CONFIG)
+
+    def build(self) -> None:
+        """Builds trunk, region encoder and heads.
+
+        Raises:
+            InputError: for a choice that does not exist, or sizes that do not fit the datasets of the run.
+        """
+        config = OmegaConf.to_container(self.config, resolve=True)
+        parts: ModelParts = build_parts(config, answers=run_facts.answers(), vocab_size=run_facts.vocab_size())
+        self.visual_bert = parts.visual_bert
+        self.region_encoder = parts.region_encoder
+        self.heads = nn.ModuleDict(parts.heads)
+        self.precision = parts.precision
+        self.hide_regions = config["hide_regions"]
+
+    def forward(self, sample_list: Mapping[str, Any], *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+        """All heads' named outputs for a batch, floating point ones in fp32.
+
+        Args:
+            sample_list: what the datasets give, collated: `input_ids`, `text_mask`, `text_segments` (B, T) or
+                (B, C, T); `region_features` (B, R, D), `region_mask`, `region_segments` (B, R), or what the region
+                encoder reads, or no regions at all; and what the heads read.
+        """
+        with torch.autocast(sample_list["input_ids"].device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            outputs = dict(self._outputs(sample_list))
+        # What mmf_predict collects: a pre-training phase predicts whether the text describes the image.
+        if "scores" not in outputs and "sentence_image_logits" in outputs:
+            outputs["scores"] = outputs["sentence_image_logits"]
+        if "scores" not in outputs and registry.get("config").evaluation.predict:
+            raise InputError(
+                f"there is nothing to predict with the heads {', '.join(self.heads)}; run mmf_predict with the config "
+                "of a phase that has a head with scores, as fine-tuning has"
+            )
+        return outputs
+
+    def _outputs(self, sample_list: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
+        made = None if self.region_encoder is None else self.region_encoder(sample_list)
+        text, regions = trunk_inputs(sample_list, None if made is None else made.features)
+        if self.hide_regions:
+            regions = None
+        encoded = self.visual_bert(text, regions, last_layer_rows=self._rows(sample_list))
+        named = [head(encoded, sample_list)._asdict() for head in self.heads.values()]
+        if made is not None:
+            named.append({name: value for name, value in made._asdict().items() if name != "features"})
+        for outputs in named:
+            for name, value in outputs.items():
+                if value is not None:
+                    yield name, value.float() if value.is_floating_point() else value
+
+    def _rows(self, sample_list: Mapping[str, Any]) -> Tensor | None:
+        """The text positions whose last state any head reads; None where a head reads all of them."""
+        if not all(hasattr(head, "rows") for head in self.heads.values()):
+            return None
+        rows = [head.rows(sample_list) for head in self.heads.values()]
+        return torch.stack(rows).any(dim=0) if rows else None
+
+    def get_optimizer_parameters(self, config: Any) -> list[dict[str, Any]]:
+        """Two groups: with weight decay, and biases and LayerNorms without (as BERT)."""
+        return parameter_groups(self, (config.optimizer.get("params") or {}).get("weight_decay", 0.0))

@@ -1,0 +1,143 @@
+"""What an analysis looks at: a model out of a checkpoint, Flickr30K out of a config. MMF is not needed for either."""
+
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from torch import Tensor
+
+from mmf_visualbert import catalog
+from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import require
+from mmf_visualbert.modules.heads import sentence_image  # noqa: F401  registers the head that is named below
+from mmf_visualbert.modules.parts import build_parts
+from mmf_visualbert.modules.visualbert import VisualBert
+from mmf_visualbert.tasks.flickr30k.dataset import Flickr30k
+
+CONFIGS = Path(__file__).resolve().parent / "configs"
+TRUNK = "visual_bert."
+
+
+def read_config(path: Path, overrides: Sequence[str] = ()) -> DictConfig:
+    """A run's yaml with all that it includes, over the defaults of the model and of its datasets, as MMF merges them.
+
+    Args:
+        path: a yaml of `projects/visualbert/configs`, or the `config.yaml` that a run leaves in its folder.
+        overrides: `key=value` with dots, the last word.
+
+    Raises:
+        InputError: for a file that is missing or no yaml, or an override without a value.
+    """
+    own = _with_includes(path)
+    defaults = [OmegaConf.load(CONFIGS / "models" / "visualbert.yaml")]
+    for dataset in str(own.get("datasets") or "").split(","):
+        file = CONFIGS / "datasets" / f"{dataset.strip().removeprefix(catalog.PREFIX)}.yaml"
+        if file.is_file():
+            defaults.append(OmegaConf.load(file))
+    for override in overrides:
+        if "=" not in override:
+            raise InputError(f"'{override}' is not of the form key=value; write it so")
+    return OmegaConf.merge({"env": {"data_dir": "data"}}, *defaults, own, OmegaConf.from_dotlist(list(overrides)))
+
+
+def _with_includes(path: Path) -> DictConfig:
+    try:
+        own = OmegaConf.load(require(path))
+    except Exception as error:  # yaml's and omegaconf's errors have no base in common
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is not readable as yaml ({error}); correct it") from error
+    included = [_with_includes(Path(path).parent / file) for file in own.pop("includes", None) or []]
+    return OmegaConf.merge(*included, own)
+
+
+def plain(config: DictConfig, key: str) -> dict[str, Any]:
+    """The section `key` of a config as plain containers, interpolations resolved.
+
+    Raises:
+        InputError: where it is not there, or refers to something that is not.
+    """
+    section = OmegaConf.select(config, key)
+    if section is None:
+        raise InputError(f"the config has no {key}; name a config of this task")
+    try:
+        return OmegaConf.to_container(section, resolve=True)
+    except OmegaConfBaseException as error:
+        raise InputError(f"{key} cannot be resolved ({str(error).splitlines()[0]}); correct the config") from error
+
+
+def read_flickr30k(config: DictConfig, split: str) -> Flickr30k:
+    """Flickr30K Entities with its processors, as a run with this config would build it.
+
+    Raises:
+        InputError: for a config of another task, and what the dataset raises.
+    """
+    name = "visualbert_flickr30k"
+    section = plain(config, f"dataset_config.{name}")
+    processors = {
+        key: catalog.build("processor", given) for key, given in (section.get("processors") or {}).items() if given
+    }
+    return catalog.get("dataset", name)(section, split, processors)
+
+
+def read_trunk(checkpoint: Path, model_config: Mapping[str, Any]) -> VisualBert:
+    """The Transformer out of one of MMF's checkpoints.
+
+    Args:
+        checkpoint: a `.ckpt` or `.pth` of a run.
+        model_config: `model_config.visualbert`, for what the checkpoint does not say itself.
+
+    Raises:
+        InputError: for a file that is no checkpoint, or one whose Transformer does not fit.
+    """
+    stored = load_checkpoint(checkpoint)
+    own = ((stored.get("config") or {}).get("model_config") or {}).get("visualbert")
+    config = {**model_config, **(own or {})}
+    state = {
+        name.removeprefix(TRUNK): value
+        for name, value in (stored.get("model") or stored).items()
+        if name.startswith(TRUNK) and isinstance(value, Tensor)
+    }
+    if not state:
+        raise InputError(f"{checkpoint} has no weights of a VisualBERT ('{TRUNK}...'); name a checkpoint of a run")
+    words = state.get("embeddings.word_embeddings.weight")
+    # Which head does not matter; this one also asks for the pooler, which a checkpoint may have.
+    config |= {"heads": [{"type": "visualbert_sentence_image"}], "random_init": True, "region_encoder": None}
+    trunk = build_parts(config, vocab_size=None if words is None else len(words)).visual_bert
+    _load(trunk, state, checkpoint)
+    return trunk
+
+
+def _load(trunk: VisualBert, state: Mapping[str, Tensor], checkpoint: Path) -> None:
+    wanted = {name: value for name, value in trunk.state_dict().items() if name in state or "pooler." not in name}
+    missing = [name for name in wanted if name not in state]
+    unknown = [name for name in state if name not in wanted]
+    shapes = [name for name in wanted if name in state and state[name].shape != wanted[name].shape]
+    for fault, names in (("lacks", missing), ("has an unknown", unknown), ("has another shape of", shapes)):
+        if names:
+            raise InputError(
+                f"{checkpoint} {fault} {TRUNK}{names[0]} ({len(names)} in all); give the config of its training"
+            )
+    trunk.load_state_dict(dict(state), strict=False)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's contents, read without letting it run code.
+
+    Raises:
+        InputError: where it is missing or is no checkpoint of weights and plain containers.
+    """
+    try:
+        stored = torch.load(require(path), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path} is not readable as a checkpoint ({first}); name a .ckpt or .pth of a run") from error
+    if not isinstance(stored, dict):
+        raise InputError(
+            f"{path} holds {type(stored).__name__} in place of a checkpoint; name a .ckpt or .pth of a run"
+        )
+    return stored

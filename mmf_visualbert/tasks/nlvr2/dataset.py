@@ -1,0 +1,139 @@
+"""NLVR2: is a sentence true of a pair of images? (§4.3, Appendix C; Suhr et al. 2019)
+
+    [CLS] sentence [SEP] + regions of the left image (segment 0) + regions of the right image (segment 1)
+
+One sequence, so that words and regions of both images attend to each other. With a `masking_processor`, masked language
+modeling with the image is learned beside it: task-specific pre-training.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmf_visualbert.catalog import register
+from mmf_visualbert.datasets.draws import repeatable_draws
+from mmf_visualbert.datasets.paths import configured_paths
+from mmf_visualbert.datasets.regions import ImageRegions
+from mmf_visualbert.features.store import FeatureStore
+from mmf_visualbert.processors.masking import MaskedLanguageModeling
+from mmf_visualbert.processors.text import TextAssembler
+from mmf_visualbert.tasks.nlvr2.records import LABELS, ImagePair, read_nlvr2
+
+logger = logging.getLogger(__name__)
+
+
+def join_images(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Region tensors of two images as one sequence, left image first and all padding last.
+
+    Args:
+        left, right: tensors of the images, (R, ...) each, padding at the end, among them `region_mask` (R,).
+
+    Returns:
+        The same tensors, (2R, ...); `region_segments` is 0 for the left and 1 for the right image (§4.3).
+    """
+    count_left, count_right = int(left["region_mask"].sum()), int(right["region_mask"].sum())
+    joined = {
+        name: torch.cat([left[name][:count_left], right[name], left[name][count_left:]])
+        for name in left
+        if name != "region_segments"
+    }
+    joined["region_segments"] = torch.zeros(len(joined["region_mask"]), dtype=torch.int64)
+    joined["region_segments"][count_left : count_left + count_right] = 1
+    return joined
+
+
+class NLVR2:
+    """One sample for each sentence and pair of images.
+
+    Args:
+        examples: the records.
+        text: assembles `[CLS] sentence [SEP]`.
+        regions: the regions of the images.
+        masking: hides word pieces; None without the masked language modeling objective.
+        repeatable: draw the same masks at every visit of a sample (for validation).
+
+    Raises:
+        InputError: naming the first example of which an image has no features.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[ImagePair],
+        text: TextAssembler,
+        regions: ImageRegions,
+        masking: MaskedLanguageModeling | None = None,
+        repeatable: bool = False,
+    ) -> None:
+        regions.check((image, example.name) for example in examples for image in example.images)
+        self.examples = examples
+        self.text = text
+        self.regions = regions
+        self.masking = masking
+        self.repeatable = repeatable
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """Sample `index`.
+
+        Returns:
+            `id` (); `group` (), number of the consistency group; `input_ids`, `text_mask`, `text_segments` (T,);
+            `region_features` (2R, D), `region_mask`, `region_segments` (2R,); where labels are known `targets` (), 1
+            for True; with masking `masked_lm_labels` (T,), -1 where nothing is masked.
+        """
+        example = self.examples[index]
+        assembled = self.text.single(example.sentence)
+        left, right = (self.regions.tensors(image) for image in example.images)
+        sample = {
+            "id": torch.tensor(index),
+            "group": torch.tensor(example.group),
+            **assembled.tensors(),
+            **join_images(left, right),
+        }
+        if example.label is not None:
+            sample["targets"] = torch.tensor(example.label)
+        if self.masking is not None:
+            with repeatable_draws(index if self.repeatable else None):
+                sample |= self.masking(assembled)._asdict()
+        return sample
+
+    def predictions(self, output: Mapping[str, Tensor]) -> list[dict[str, str]]:
+        """Leaderboard entries of one batch: `identifier` and `prediction`, "True" or "False".
+
+        Args:
+            output: `id` (B,) and `scores` (B, 2).
+        """
+        classes = output["scores"].argmax(dim=-1).tolist()
+        return [
+            {"identifier": self.examples[index].identifier, "prediction": LABELS[label]}
+            for index, label in zip(output["id"].tolist(), classes, strict=True)
+        ]
+
+
+@register("dataset", "visualbert_nlvr2")
+def build_nlvr2(config: Mapping[str, Any], split: str, processors: Mapping[str, Any]) -> NLVR2:
+    """NLVR2 as configured: see `configs/datasets/nlvr2.yaml`.
+
+    Raises:
+        InputError: naming file, example and mend.
+    """
+    examples = read_nlvr2(configured_paths(config, "annotations", split), labels_required=split != "test")
+    text = processors["text_processor"]
+    store = FeatureStore(configured_paths(config, "features", split))
+    regions = ImageRegions(store, processors["region_processor"])
+    dataset = NLVR2(examples, text, regions, processors.get("masking_processor"), repeatable=split != "train")
+    cut = text.tokenizer.longer_than([example.sentence for example in examples], text.max_seq_length - 2)
+    if cut:
+        logger.warning(
+            "NLVR2 %s: %d of %d sentences are longer than max_seq_length %d and lose their end, first %s",
+            split,
+            len(cut),
+            len(examples),
+            text.max_seq_length,
+            examples[cut[0]].identifier,
+        )
+    return dataset

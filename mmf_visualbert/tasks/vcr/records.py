@@ -1,0 +1,164 @@
+"""Official VCR annotations ({train,val,test}.jsonl) as typed, checked records (§4.2)."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+from mmf_visualbert.errors import InputError
+from mmf_visualbert.tasks.vcr.ontology import CLASS_IDS
+
+Token: TypeAlias = "str | list[int]"
+Tokens: TypeAlias = list[Token]
+CHOICES = 4
+
+
+class VcrRecord(NamedTuple):
+    """One question about one movie frame.
+
+    Attributes:
+        where: `file:line (annot_id)`, how messages name the record.
+        annot_id: official id, e.g. `val-1`.
+        frame: image file below the image folder.
+        metadata: json file of the frame's objects, below the image folder.
+        objects: class name of each of the frame's N objects.
+        question: tokens; a token is a word, or a tag: the list of indices of the objects it names.
+        answers: the 4 answers.
+        rationales: the 4 rationales.
+        answer_label: index of the right answer; None in the test split.
+        rationale_label: index of the right rationale; None in the test split.
+    """
+
+    where: str
+    annot_id: str
+    frame: str
+    metadata: str
+    objects: tuple[str, ...]
+    question: Tokens
+    answers: list[Tokens]
+    rationales: list[Tokens]
+    answer_label: int | None
+    rationale_label: int | None
+
+
+class VcrAnnotations:
+    """Records of one or more official files, read from disk one at a time, so that workers share no memory.
+
+    Args:
+        paths: JSON-lines files, in the order in which their records are counted.
+        labels_required: whether a record without its two labels is an error (train, val) or not (test).
+
+    Raises:
+        InputError: for a missing or empty file; on access, for a record that cannot be used.
+    """
+
+    def __init__(self, paths: Sequence[str | Path], *, labels_required: bool) -> None:
+        self.labels_required = labels_required
+        self._lines: list[tuple[str, int, int]] = []
+        for path in paths:
+            self._lines += _lines_of(Path(path))
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __getitem__(self, index: int) -> VcrRecord:
+        path, line, offset = self._lines[index]
+        with open(path, "rb") as file:
+            file.seek(offset)
+            return parse_record(file.readline(), path, line, self.labels_required)
+
+    def __iter__(self) -> Iterator[VcrRecord]:
+        for index in range(len(self)):
+            yield self[index]
+
+
+def _lines_of(path: Path) -> list[tuple[str, int, int]]:
+    """(file, line number, offset in bytes) of every line that is not blank."""
+    if not path.is_file():
+        raise InputError(f"{path} is missing; unpack the official VCR annotations so that this file exists")
+    lines, offset = [], 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                lines.append((str(path), number, offset))
+            offset += len(line)
+    if not lines:
+        raise InputError(f"{path} holds no record; download it again")
+    return lines
+
+
+def parse_record(line: bytes | str, path: str, number: int, labels_required: bool) -> VcrRecord:
+    """A checked record from one line of an official file.
+
+    Raises:
+        InputError: where a field is missing or malformed, a tag names no object, a choice is empty, an object has a
+            class outside COCO's, or a label is missing that has to be there. Names file, line and annot_id.
+    """
+    try:
+        fields = json.loads(line)
+    except ValueError:
+        fields = None
+    if not isinstance(fields, dict):
+        raise InputError(f"{path}:{number} is not a JSON object; download the file again")
+    where = f"{path}:{number} ({fields.get('annot_id', 'no annot_id')})"
+    for name in ("annot_id", "img_fn", "metadata_fn", "objects", "question", "answer_choices", "rationale_choices"):
+        if name not in fields:
+            raise InputError(f"{where} has no '{name}'; use the official annotations")
+    objects = _objects(fields["objects"], where)
+    record = VcrRecord(
+        where=where,
+        annot_id=str(fields["annot_id"]),
+        frame=fields["img_fn"],
+        metadata=fields["metadata_fn"],
+        objects=objects,
+        question=_tokens(fields["question"], "question", len(objects), where),
+        answers=_choices(fields, "answer_choices", len(objects), where),
+        rationales=_choices(fields, "rationale_choices", len(objects), where),
+        answer_label=_label(fields, "answer_label", where),
+        rationale_label=_label(fields, "rationale_label", where),
+    )
+    if labels_required and (record.answer_label is None or record.rationale_label is None):
+        missing = "answer_label" if record.answer_label is None else "rationale_label"
+        raise InputError(f"{where} has no '{missing}', which only items of the test split may lack; mend the record")
+    return record
+
+
+def _objects(names: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(names, list):
+        raise InputError(f"{where}: 'objects' is not a list of class names; use the official annotations")
+    for index, name in enumerate(names):
+        if name not in CLASS_IDS:
+            raise InputError(
+                f"{where}: object {index} is a '{name}', which is none of COCO's 80 classes; mend its name"
+            )
+    return tuple(names)
+
+
+def _choices(fields: Mapping[str, Any], name: str, objects: int, where: str) -> list[Tokens]:
+    choices = fields[name]
+    if not isinstance(choices, list) or len(choices) != CHOICES:
+        raise InputError(f"{where}: '{name}' does not hold {CHOICES} choices; use the official annotations")
+    return [_tokens(choice, f"{name}[{index}]", objects, where) for index, choice in enumerate(choices)]
+
+
+def _tokens(tokens: Any, name: str, objects: int, where: str) -> Tokens:
+    if not isinstance(tokens, list) or not any(isinstance(token, list) or str(token).strip() for token in tokens):
+        raise InputError(f"{where}: '{name}' is empty; give it at least one word")
+    for token in tokens:
+        if isinstance(token, str):
+            continue
+        if not isinstance(token, list) or not token:
+            raise InputError(f"{where}: '{name}' holds {token!r}, neither a word nor a list of object indices; mend it")
+        for tag in token:
+            if type(tag) is not int or not 0 <= tag < objects:
+                raise InputError(
+                    f"{where}: '{name}' has the tag {tag!r}, but the frame has the objects 0 to {objects - 1}; mend it"
+                )
+    return tokens
+
+
+def _label(fields: Mapping[str, Any], name: str, where: str) -> int | None:
+    label = fields.get(name)
+    if label is not None and (type(label) is not int or not 0 <= label < CHOICES):
+        raise InputError(f"{where}: '{name}' is {label!r}; it has to be a whole number from 0 to {CHOICES - 1}")
+    return label

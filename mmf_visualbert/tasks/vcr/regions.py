@@ -1,0 +1,329 @@
+"""Regions of VCR's frames and of other images with given detections: the whole image first, then objects (§4.2).
+
+Three sources, one shape: frames for a backbone that is part of the model, features that a fixed backbone made before,
+and any images with a detector's file (captions). What they give is padded to R regions.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mmf_visualbert.errors import InputError
+from mmf_visualbert.features.store import FeatureStore
+from mmf_visualbert.files import read_json, require
+from mmf_visualbert.tasks.vcr.frames import Placement, frame_tensor, load_frame, place
+from mmf_visualbert.tasks.vcr.objects import FrameObjects, parse_objects, read_objects
+from mmf_visualbert.tasks.vcr.ontology import BACKGROUND, CLASS_IDS
+from mmf_visualbert.tasks.vcr.records import VcrRecord
+from mmf_visualbert.tasks.vcr.segmentation import MASK_SIZE, rasterise
+
+CANVAS = (768, 384)
+WHOLE_IMAGE = CLASS_IDS[BACKGROUND]
+
+
+class VcrRegionSource(Protocol):
+    """What gives the regions of a record's frame."""
+
+    def check(self, record: VcrRecord) -> None:
+        """Raises InputError where the frame's regions cannot be had."""
+
+    def tensors(self, record: VcrRecord, chosen: Sequence[int], max_regions: int) -> dict[str, Tensor]:
+        """The whole image and the `chosen` objects, padded to R = max_regions."""
+
+
+class FrameRegions:
+    """Frames with boxes and masks, for a backbone that is part of the model.
+
+    Args:
+        images: folder of the frames and their metadata (`vcr1images`).
+        canvas: (width, height) in pixels that frames are scaled and padded to.
+        random_offset: place frames anywhere in the canvas instead of in its middle, as the released code in training.
+        check_metadata: whether `check` also reads the metadata, which takes some time on slow disks.
+    """
+
+    def __init__(
+        self,
+        images: Path,
+        canvas: Sequence[int] = CANVAS,
+        random_offset: bool = False,
+        check_metadata: bool = True,
+    ) -> None:
+        self.images = images
+        self.canvas = tuple(canvas)
+        self.random_offset = random_offset
+        self.check_metadata = check_metadata
+        self._checked: set[tuple[str, tuple[str, ...]]] = set()
+
+    def check(self, record: VcrRecord) -> None:
+        """Raises InputError where the frame or its metadata is missing, or the metadata is faulty.
+
+        Frames are decoded only when they are needed.
+        """
+        if (record.metadata, record.objects) in self._checked:
+            return
+        frame = self.images / record.frame
+        if not frame.is_file():
+            raise InputError(
+                f"{record.where}: the frame {frame} is missing; unpack the images so that this file exists"
+            )
+        if self.check_metadata:
+            read_objects(self.images / record.metadata, record)
+        self._checked.add((record.metadata, record.objects))
+
+    def tensors(self, record: VcrRecord, chosen: Sequence[int], max_regions: int) -> dict[str, Tensor]:
+        """`image` (3, H, W) and the tensors of `region_tensors`."""
+        objects = read_objects(self.images / record.metadata, record)
+        image = load_frame(self.images / record.frame, record.where, (objects.width, objects.height))
+        placement = place(image.size, self.canvas, self.random_offset)
+        tensors = region_tensors(objects, chosen, placement, max_regions)
+        tensors["image"] = frame_tensor(image, placement, self.canvas)
+        return tensors
+
+
+class StoredRegions:
+    """Vectors that a fixed backbone made of all objects of a frame (`tools/vcr_features.py`).
+
+    Args:
+        store: keys as `frame_key`; the first region is the whole image, then all objects in their order, with classes.
+    """
+
+    def __init__(self, store: FeatureStore) -> None:
+        self.store = store
+
+    def check(self, record: VcrRecord) -> None:
+        """Raises InputError where the store lacks the frame."""
+        if frame_key(record) not in self.store:
+            raise InputError(
+                f"{record.where}: {', '.join(self.store.paths)} has no features of '{frame_key(record)}'; make them "
+                "with tools/vcr_features.py"
+            )
+
+    def tensors(self, record: VcrRecord, chosen: Sequence[int], max_regions: int) -> dict[str, Tensor]:
+        """`region_features` (R, P) as stored, `region_classes`, `region_mask`, `region_segments` (R,)."""
+        stored = self.store.read(frame_key(record))
+        classes = [WHOLE_IMAGE, *(CLASS_IDS[name] for name in record.objects)]
+        if stored.class_ids is None or (stored.class_ids + 1).tolist() != classes:
+            raise InputError(
+                f"{record.where}: the objects of '{frame_key(record)}' in {', '.join(self.store.paths)} are not the "
+                "record's; make the features anew from these annotations"
+            )
+        return stored_tensors(stored.features, np.array(classes), [0, *(index + 1 for index in chosen)], max_regions)
+
+
+class DetectedRegions:
+    """All detections of any images, for a backbone that is part of the model: a region source of captions.
+
+    Args:
+        detections: JSON files, image file name -> {boxes, segms, names, width, height} as VCR's metadata, or null for
+            an image in which the detector found nothing (it has the whole image as its only region).
+        images: folders that hold the images, searched in order.
+        canvas, random_offset: as in `FrameRegions`.
+        max_regions: R; None for the most that any image has.
+
+    Raises:
+        InputError: for a faulty file, or an image with more than R regions.
+    """
+
+    def __init__(
+        self,
+        detections: Sequence[Path],
+        images: Sequence[Path],
+        canvas: Sequence[int] = CANVAS,
+        random_offset: bool = False,
+        max_regions: int | None = None,
+    ) -> None:
+        self.folders = list(images)
+        self.canvas = tuple(canvas)
+        self.random_offset = random_offset
+        self.files: dict[str, str] = {}
+        self.objects: dict[str, FrameObjects | None] = {}
+        self.detections = ", ".join(str(path) for path in detections)
+        for path in detections:
+            for file, objects in _read_detections(Path(path), require(path).stat().st_mtime_ns).items():
+                key = str(Path(file).with_suffix(""))
+                self.files[key], self.objects[key] = file, objects
+        counts = {key: 1 + (len(objects.classes) if objects else 0) for key, objects in self.objects.items()}
+        most = max(counts, key=counts.__getitem__, default=None)
+        self.max_regions = max_regions or (counts[most] if most else 1)
+        if most and counts[most] > self.max_regions:
+            raise InputError(
+                f"{self.detections}: the image {self.files[most]} has {counts[most]} regions with the whole image, but "
+                f"max_regions is {self.max_regions}; raise it"
+            )
+
+    def check(self, keys_with_names: Iterable[tuple[str, str]]) -> None:
+        """Checks that every image is there and has an entry.
+
+        Args:
+            keys_with_names: (key of the image: its file name without extension, what errors call the record).
+
+        Raises:
+            InputError: naming the first image for which that is not so.
+        """
+        checked = set()
+        for key, name in keys_with_names:
+            if key in checked:
+                continue
+            if key not in self.files:
+                raise InputError(
+                    f"{name}: {self.detections} has no entry for '{key}'; run the detector over it, or write null for "
+                    "an image in which it finds nothing"
+                )
+            self.path(key, name)
+            checked.add(key)
+
+    def path(self, key: str, name: str) -> Path:
+        """The image's file.
+
+        Raises:
+            InputError: where no folder holds it.
+        """
+        for folder in self.folders:
+            if (folder / self.files[key]).is_file():
+                return folder / self.files[key]
+        folders = " and ".join(str(folder) for folder in self.folders)
+        raise InputError(f"{name}: the image {self.files[key]} is missing in {folders}; unpack the images there")
+
+    def size(self, key: str) -> tuple[int, int]:
+        """Width and height of an image, in pixels."""
+        objects = self.objects[key]
+        if objects is not None:
+            return objects.width, objects.height
+        with Image.open(self.path(key, key)) as image:
+            return image.size
+
+    def tensors(self, key: str) -> dict[str, Tensor]:
+        """`image` (3, H, W) and the tensors of `region_tensors`, of all detections."""
+        objects = self.objects[key]
+        size = (objects.width, objects.height) if objects else None
+        image = load_frame(self.path(key, key), key, size, greyscale=True)
+        placement = place(image.size, self.canvas, self.random_offset)
+        if objects is None:
+            objects = FrameObjects(np.zeros((0, 4)), [], np.zeros(0, dtype=np.int64), *image.size)
+        tensors = region_tensors(objects, range(len(objects.classes)), placement, self.max_regions)
+        tensors["image"] = frame_tensor(image, placement, self.canvas)
+        return tensors
+
+
+class StoredDetections:
+    """Vectors that a fixed backbone made of all detections of an image: a region source of captions.
+
+    Args:
+        store: keys are image file names without extension; the first region is the whole image, with classes.
+        max_regions: R.
+    """
+
+    def __init__(self, store: FeatureStore, max_regions: int) -> None:
+        self.store = store
+        self.max_regions = max_regions
+
+    def check(self, keys_with_names: Iterable[tuple[str, str]]) -> None:
+        """Raises InputError where the store lacks an image, naming the first."""
+        for key, name in keys_with_names:
+            if key not in self.store:
+                raise InputError(
+                    f"{name}: {', '.join(self.store.paths)} has no features of '{key}'; make them with "
+                    "tools/vcr_features.py"
+                )
+
+    def tensors(self, key: str) -> dict[str, Tensor]:
+        """`region_features` (R, P) as stored, `region_classes`, `region_mask`, `region_segments` (R,)."""
+        stored = self.store.read(key)
+        if stored.class_ids is None or len(stored.features) > self.max_regions:
+            fault = "no classes" if stored.class_ids is None else f"{len(stored.features)} regions"
+            raise InputError(
+                f"the features of '{key}' in {', '.join(self.store.paths)} have {fault} for max_regions "
+                f"{self.max_regions}; raise it, or make the features with tools/vcr_features.py"
+            )
+        return stored_tensors(stored.features, stored.class_ids + 1, range(len(stored.features)), self.max_regions)
+
+
+def frame_key(record: VcrRecord) -> str:
+    """The key of a record's frame in a feature store: its metadata's path without extension."""
+    return str(Path(record.metadata).with_suffix(""))
+
+
+def region_tensors(
+    objects: FrameObjects, chosen: Sequence[int], placement: Placement, max_regions: int
+) -> dict[str, Tensor]:
+    """Boxes, masks and classes of the whole image and the chosen objects, padded to R = max_regions.
+
+    Returns:
+        `region_pixel_boxes` (R, 4) float32 in pixels of the canvas, `region_segm` (R, 14, 14) float32,
+        `region_classes` (R,) int64, `region_mask` (R,) bool, `region_segments` (R,) int64 zeros.
+    """
+    count = 1 + len(chosen)
+    boxes = np.zeros((max_regions, 4), dtype=np.float32)
+    shapes = np.zeros((max_regions, MASK_SIZE, MASK_SIZE), dtype=np.float32)
+    classes = np.full(max_regions, WHOLE_IMAGE, dtype=np.int64)
+    boxes[0], shapes[0] = placement.window, 1
+    boxes[1:count] = placement.boxes(objects.boxes[list(chosen)])
+    classes[1:count] = objects.classes[list(chosen)]
+    for row, index in enumerate(chosen, start=1):
+        shapes[row] = rasterise(objects.boxes[index], objects.polygons[index])
+    return {
+        "region_pixel_boxes": torch.from_numpy(boxes),
+        "region_segm": torch.from_numpy(shapes),
+        "region_classes": torch.from_numpy(classes),
+        **_presence(count, max_regions),
+    }
+
+
+def stored_tensors(
+    features: np.ndarray, classes: np.ndarray, rows: Sequence[int], max_regions: int
+) -> dict[str, Tensor]:
+    """The named rows of stored vectors (N, P) and classes (N,), padded to R = max_regions."""
+    count = len(rows)
+    padded = np.zeros((max_regions, features.shape[1]), dtype=features.dtype)
+    padded[:count] = features[list(rows)]
+    padded_classes = np.full(max_regions, WHOLE_IMAGE, dtype=np.int64)
+    padded_classes[:count] = classes[list(rows)]
+    return {
+        "region_features": torch.from_numpy(padded),
+        "region_classes": torch.from_numpy(padded_classes),
+        **_presence(count, max_regions),
+    }
+
+
+def _presence(count: int, max_regions: int) -> dict[str, Tensor]:
+    mask = torch.zeros(max_regions, dtype=torch.bool)
+    mask[:count] = True
+    return {"region_mask": mask, "region_segments": torch.zeros(max_regions, dtype=torch.int64)}
+
+
+@lru_cache(maxsize=4)
+def _read_detections(path: Path, changed: int) -> dict[str, FrameObjects | None]:
+    """Image file -> its objects. Kept, because all splits of COCO's captions draw on the same large files.
+
+    Args:
+        path: the file.
+        changed: when it was, so that what is kept is not older than the file.
+    """
+    del changed
+    entries = read_json(path, object_hook=_compact)
+    if not isinstance(entries, dict):
+        raise InputError(f"{path} is no dictionary of detections by image file; write one")
+    return {file: fields and parse_objects(fields, f"{path}: the image {file}") for file, fields in entries.items()}
+
+
+def _compact(fields: dict[str, Any]) -> Mapping[str, Any]:
+    """Polygons as arrays while a large file is read: they would not fit into memory as lists of numbers."""
+    if isinstance(fields.get("segms"), list):
+        fields["segms"] = [
+            [_array_or_as_is(polygon) for polygon in polygons] if isinstance(polygons, list) else polygons
+            for polygons in fields["segms"]
+        ]
+    return fields
+
+
+def _array_or_as_is(polygon: Any) -> Any:
+    try:
+        return np.asarray(polygon, dtype=np.float32)
+    except (TypeError, ValueError):
+        return polygon

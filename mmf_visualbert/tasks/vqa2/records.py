@@ -1,0 +1,373 @@
+"""Reading VQA 2.0's official question and annotation files, and MMF's imdb of the same.
+
+Questions and annotations, a million of them, are kept in columns, and become a typed record when one is asked for.
+"""
+
+import functools
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mmf_visualbert.datasets.columns import Strings
+from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import no_garbage_collection, read_json, read_npy_records
+from mmf_visualbert.tasks.vqa2.answers import ANSWER_TYPES, normalize_answer
+
+NO_ANSWER = -1
+# The test-dev questions are part of the test questions, on the same images.
+IMAGE_FOLDERS = {"train2014": "train2014", "val2014": "val2014", "test2015": "test2015", "test-dev2015": "test2015"}
+
+
+class VQA2Question(NamedTuple):
+    """One question.
+
+    Attributes:
+        question_id: the official number.
+        image_id: the official number of the image.
+        image_name: file name of the image without extension, which is the key of its features.
+        question: as it was typed.
+        answers: of the annotators, as typed; None in the test splits.
+        majority_answer: the official `multiple_choice_answer`, the most frequent of them; None in the test splits.
+        answer_type: one of `ANSWER_TYPES`; None in the test splits.
+    """
+
+    question_id: int
+    image_id: int
+    image_name: str
+    question: str
+    answers: tuple[str, ...] | None
+    majority_answer: str | None
+    answer_type: str | None
+
+
+class VQA2Annotations(NamedTuple):
+    """Annotations in columns.
+
+    Attributes:
+        question_ids: (N,) int64.
+        answers: (N, A) int32, places in `table`, -1 where an annotator is missing.
+        majority: (N,) int32, places in `table`.
+        types: (N,) int8, places in `ANSWER_TYPES`.
+        table: the different answers.
+    """
+
+    question_ids: np.ndarray
+    answers: np.ndarray
+    majority: np.ndarray
+    types: np.ndarray
+    table: Strings
+
+    def majority_counts(self) -> Counter[str]:
+        """For each normalised answer the number of questions whose majority answer it is."""
+        counts: Counter[str] = Counter()
+        for place, count in zip(*np.unique(self.majority, return_counts=True), strict=True):
+            counts[normalize_answer(self.table[int(place)])] += int(count)
+        return counts
+
+
+class VQA2Questions:
+    """The questions of one split in columns, a sequence of `VQA2Question`.
+
+    Args:
+        question_ids, image_ids: (N,) int64.
+        image_names, texts: (N,) strings.
+        files: where each question is from: (N,) places in `paths`.
+        annotations: in the order of the questions; None without.
+    """
+
+    def __init__(
+        self,
+        question_ids: np.ndarray,
+        image_ids: np.ndarray,
+        image_names: Strings,
+        texts: Strings,
+        files: np.ndarray,
+        paths: Sequence[Path],
+        annotations: VQA2Annotations | None = None,
+    ) -> None:
+        self.question_ids = question_ids
+        self.image_ids = image_ids
+        self.image_names = image_names
+        self.texts = texts
+        self.files = files
+        self.paths = [str(path) for path in paths]
+        self.annotations = annotations
+
+    def __len__(self) -> int:
+        return len(self.question_ids)
+
+    def __getitem__(self, index: int) -> VQA2Question:
+        answers = majority = answer_type = None
+        if self.annotations is not None:
+            table = self.annotations.table
+            answers = tuple(table[place] for place in self.annotations.answers[index].tolist() if place != NO_ANSWER)
+            majority = table[int(self.annotations.majority[index])]
+            answer_type = ANSWER_TYPES[self.annotations.types[index]]
+        return VQA2Question(
+            int(self.question_ids[index]),
+            int(self.image_ids[index]),
+            self.image_names[index],
+            self.texts[index],
+            answers,
+            majority,
+            answer_type,
+        )
+
+    def name(self, index: int) -> str:
+        """What errors call a question."""
+        return f"question {self.question_ids[index]} in {self.paths[self.files[index]]}"
+
+
+def read_questions(paths: Sequence[Path], labelled: bool) -> VQA2Questions:
+    """The questions of one split, in the order of the files.
+
+    Args:
+        paths: official question files and official annotation files in any order (told apart by what they hold), and
+            MMF's imdb files (`.npy`).
+        labelled: whether every question has to have an annotation.
+
+    Raises:
+        InputError: unreadable files; empty questions; a question twice; an annotation twice or without its question;
+            questions without annotation where `labelled`, or beside others that have one.
+    """
+    questions, annotations = _read(paths)
+    if not questions.ids:
+        raise InputError(f"{', '.join(map(str, paths))} hold no questions; name a question file beside the annotations")
+    read = questions.columns(paths)
+    _check_questions(read)
+    if annotations.ids:
+        read.annotations = _joined(read, annotations, paths)
+    elif labelled:
+        raise InputError(
+            f"{read.name(0)} and all others have no annotation; name the annotation file beside the question file"
+        )
+    return read
+
+
+def read_annotations(paths: Sequence[Path]) -> VQA2Annotations:
+    """The annotations alone of official files and imdb files, in their order: enough to build the answer vocabulary.
+
+    Raises:
+        InputError: unreadable files, or no annotation in them.
+    """
+    _, annotations = _read(paths)
+    if not annotations.ids:
+        raise InputError(f"{', '.join(map(str, paths))} hold no annotations; name the official annotation files")
+    return annotations.columns()
+
+
+@no_garbage_collection()
+def _read(paths: Sequence[Path]) -> tuple["_Questions", "_Annotations"]:
+    questions, annotations = _Questions(), _Annotations()
+    for place, path in enumerate(paths):
+        if path.suffix == ".npy":
+            _read_imdb(path, place, questions, annotations)
+        else:
+            _read_official(path, place, questions, annotations)
+    return questions, annotations
+
+
+class _Questions:
+    """Questions while they are read."""
+
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+        self.image_ids: list[int] = []
+        self.image_names: list[str] = []
+        self.texts: list[str] = []
+        self.files: list[int] = []
+
+    def add(self, question_id: int, image_id: int, image_name: str, text: str, file: int) -> None:
+        self.ids.append(question_id)
+        self.image_ids.append(image_id)
+        self.image_names.append(image_name)
+        self.texts.append(text)
+        self.files.append(file)
+
+    def columns(self, paths: Sequence[Path]) -> VQA2Questions:
+        return VQA2Questions(
+            np.array(self.ids, dtype=np.int64),
+            np.array(self.image_ids, dtype=np.int64),
+            Strings(self.image_names),
+            Strings(self.texts),
+            np.array(self.files, dtype=np.int16),
+            paths,
+        )
+
+
+class _Annotations:
+    """Annotations while they are read; `table` numbers the different answers."""
+
+    def __init__(self) -> None:
+        self.table: dict[str, int] = {}
+        self.ids: list[int] = []
+        self.files: list[int] = []
+        self.answers: list[Sequence[int]] = []
+        self.majority: list[int] = []
+        self.types: list[int] = []
+
+    def place(self, answer: str) -> int:
+        return self.table.setdefault(answer, len(self.table))
+
+    def add(self, question_id: int, answers: Sequence[int], majority: int, answer_type: int, file: int) -> None:
+        self.ids.append(question_id)
+        self.answers.append(answers)
+        self.majority.append(majority)
+        self.types.append(answer_type)
+        self.files.append(file)
+
+    def columns(self) -> VQA2Annotations:
+        width = max(map(len, self.answers))
+        answers = np.full((len(self.answers), width), NO_ANSWER, dtype=np.int32)
+        for row, places in enumerate(self.answers):
+            answers[row, : len(places)] = places
+        return VQA2Annotations(
+            np.array(self.ids, dtype=np.int64),
+            answers,
+            np.array(self.majority, dtype=np.int32),
+            np.array(self.types, dtype=np.int8),
+            Strings(self.table),
+        )
+
+
+def _read_official(path: Path, file: int, questions: _Questions, annotations: _Annotations) -> None:
+    def compact(record: dict[str, Any]) -> Any:
+        # Ten answers a question are most of the file: each becomes its number at once.
+        return annotations.place(record["answer"]) if "answer_id" in record and "answer" in record else record
+
+    content = read_json(path, object_hook=compact)
+    kinds = [kind for kind in ("questions", "annotations") if isinstance(content, dict) and kind in content]
+    if len(kinds) != 1 or not isinstance(content[kinds[0]], list):
+        raise InputError(
+            f"{path} has neither a list 'questions' nor a list 'annotations' in it; give VQA's official json files"
+        )
+    if kinds == ["questions"]:
+        add = functools.partial(_add_official_question, folder=_image_folder(content, path), questions=questions)
+    else:
+        add = functools.partial(_add_official_annotation, annotations=annotations)
+    for number, record in enumerate(content[kinds[0]]):
+        try:
+            add(record, file=file)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{path}, {kinds[0]}[{number}] is not as VQA's official format wants it "
+                f"({type(error).__name__}: {error}); get the file again or mend the record"
+            ) from error
+
+
+def _image_folder(content: Mapping[str, Any], path: Path) -> str:
+    """train2014, val2014 or test2015, of which the names of the images are made."""
+    stated = str(content.get("data_subtype", ""))
+    named = re.search(r"test-dev2015|test2015|train2014|val2014", path.name)
+    folder = IMAGE_FOLDERS.get(stated) or IMAGE_FOLDERS.get(named.group() if named else "")
+    if folder is None:
+        raise InputError(
+            f"{path} does not say in 'data_subtype' which images it asks about; write one of "
+            f"{', '.join(IMAGE_FOLDERS)} there"
+        )
+    return folder
+
+
+def _add_official_question(record: Mapping[str, Any], folder: str, file: int, questions: _Questions) -> None:
+    image_id = int(record["image_id"])
+    text = record["question"]
+    if not isinstance(text, str):
+        raise TypeError(f"'question' is {text!r}")
+    questions.add(int(record["question_id"]), image_id, f"COCO_{folder}_{image_id:012d}", text, file)
+
+
+def _add_official_annotation(record: Mapping[str, Any], file: int, annotations: _Annotations) -> None:
+    answers = record["answers"]
+    if not answers or not all(isinstance(place, int) for place in answers):
+        raise ValueError("'answers' is not a list of answers")
+    annotations.add(
+        int(record["question_id"]),
+        answers,
+        annotations.place(record["multiple_choice_answer"]),
+        ANSWER_TYPES.index(record["answer_type"]),
+        file,
+    )
+
+
+def _read_imdb(path: Path, file: int, questions: _Questions, annotations: _Annotations) -> None:
+    for number, record in enumerate(read_npy_records(path)):
+        if number == 0 and isinstance(record, dict) and "question_id" not in record:
+            continue  # MMF's header
+        try:
+            _add_imdb_record(record, file, questions, annotations)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(
+                f"{path}, record {number} is not as MMF's imdb has it ({type(error).__name__}: {error}); make the file "
+                "again, or give VQA's official json files"
+            ) from error
+
+
+def _add_imdb_record(record: Mapping[str, Any], file: int, questions: _Questions, annotations: _Annotations) -> None:
+    name = record.get("image_name") or record["feature_path"]
+    text = record.get("question_str") or " ".join(record["question_tokens"])
+    question_id = int(record["question_id"])
+    questions.add(question_id, int(record["image_id"]), re.sub(r"\.(npy|jpg|png)$", "", name), text, file)
+    # `valid_answers` are those in MMF's vocabulary: fewer than ten, so the others are preferred where they are.
+    answers = next((list(record[key]) for key in ("all_answers", "answers", "valid_answers") if record.get(key)), None)
+    if answers is not None:
+        majority = Counter(answers).most_common(1)[0][0]
+        places = [annotations.place(answer) for answer in answers]
+        annotations.add(question_id, places, annotations.place(majority), ANSWER_TYPES.index(type_of(majority)), file)
+
+
+def type_of(majority_answer: str) -> str:
+    """The answer's type, where a file does not say it: of official val questions, 98 in 100 get theirs."""
+    answer = normalize_answer(majority_answer)
+    if answer in ("yes", "no"):
+        return "yes/no"
+    return "number" if answer.replace(".", "", 1).isdigit() else "other"
+
+
+def _check_questions(questions: VQA2Questions) -> None:
+    order = np.argsort(questions.question_ids, kind="stable")
+    ordered = questions.question_ids[order]
+    twice = np.flatnonzero(ordered[1:] == ordered[:-1])
+    if len(twice):
+        first, second = (questions.name(int(order[twice[0] + i])) for i in (0, 1))
+        raise InputError(f"{second} is there already, as {first}; name each file once, or drop one of the two records")
+    for index, text in enumerate(questions.texts):
+        if not text.strip(" \t\n?"):
+            raise InputError(f"{questions.name(index)} is empty; write the question, or drop the record")
+
+
+def _joined(questions: VQA2Questions, annotations: _Annotations, paths: Sequence[Path]) -> VQA2Annotations:
+    """The annotations in the order of the questions."""
+    columns = annotations.columns()
+
+    def name(place: int) -> str:
+        return f"the annotation of question {columns.question_ids[place]} in {paths[annotations.files[place]]}"
+
+    order = np.argsort(columns.question_ids, kind="stable")
+    ordered = columns.question_ids[order]
+    twice = np.flatnonzero(ordered[1:] == ordered[:-1])
+    if len(twice):
+        raise InputError(
+            f"{name(int(order[twice[0] + 1]))} is there twice; name each file once, or drop one of the two"
+        )
+    places = np.searchsorted(ordered, questions.question_ids)
+    found = ordered[np.minimum(places, len(ordered) - 1)] == questions.question_ids
+    if not found.all():
+        missing = np.flatnonzero(~found)
+        raise InputError(
+            f"{questions.name(int(missing[0]))} and {len(missing) - 1} more of {len(questions)} have no annotation; "
+            "name their annotation file too, or leave their question file out"
+        )
+    if len(ordered) > len(questions):
+        extra = np.flatnonzero(~np.isin(columns.question_ids, questions.question_ids))
+        raise InputError(
+            f"{name(int(extra[0]))} and {len(extra) - 1} more have no question; name their question file too, or leave "
+            "their annotation file out"
+        )
+    rows = order[places]
+    return VQA2Annotations(
+        questions.question_ids, columns.answers[rows], columns.majority[rows], columns.types[rows], columns.table
+    )

@@ -1,0 +1,161 @@
+"""Reading files: each fault is one sentence with the file, the place and the mend."""
+
+import gc
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+from mmf_visualbert.datasets.columns import Strings
+from mmf_visualbert.datasets.paths import configured_paths
+from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import (
+    no_garbage_collection,
+    read_json,
+    read_json_lines,
+    read_npy_records,
+    require,
+)
+
+
+def write(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_require(tmp_path):
+    assert require(tmp_path) == tmp_path
+    with pytest.raises(InputError, match="does not exist"):
+        require(tmp_path / "nothing.json")
+    with pytest.raises(InputError, match="is empty"):
+        require(write(tmp_path / "empty.json", ""))
+
+
+def test_configured_paths(tmp_path):
+    config = {"data_dir": str(tmp_path), "annotations": {"train": ["a.json", "/b.json"], "val": "c.json", "test": []}}
+    assert [str(path) for path in configured_paths(config, "annotations", "train")] == [
+        f"{tmp_path}/a.json",
+        "/b.json",
+    ]
+    assert configured_paths(config, "annotations", "val") == [tmp_path / "c.json"]
+    for section, split in (("annotations", "test"), ("features", "train")):
+        with pytest.raises(InputError, match=rf"'{split}'.*`{section}\.{split}`"):
+            configured_paths(config, section, split)
+
+
+def test_read_json(tmp_path):
+    path = write(tmp_path / "a.json", '\ufeff{"é": [1, {"x": 2}]}')
+    assert read_json(path) == {"é": [1, {"x": 2}]}
+    assert read_json(path, object_hook=lambda record: record.get("x", record)) == {"é": [1, 2]}
+    assert gc.isenabled()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": [1, 2', "truncated at line 1 column 12"),
+        ('{"a": "un', "truncated at line 1"),
+        ('{"a": 1}\n}', "no valid json at line 2"),
+    ],
+)
+def test_json_that_cannot_be_read(tmp_path, text, message):
+    path = write(tmp_path / "a.json", text)
+    with pytest.raises(InputError, match=message) as caught:
+        read_json(path)
+    assert str(caught.value).startswith(str(path))
+    assert gc.isenabled()
+
+
+def test_json_that_is_no_text(tmp_path):
+    (tmp_path / "a.json").write_bytes(b'{"a": "\xff"}')
+    with pytest.raises(InputError, match="UTF-8"):
+        read_json(tmp_path / "a.json")
+    with pytest.raises(InputError, match="UTF-8"):
+        list(read_json_lines(tmp_path / "a.json"))
+
+
+def test_read_json_lines(tmp_path):
+    path = write(tmp_path / "a.jsonl", '{"a": 1}\n\n{"a": 2}\n')
+    assert list(read_json_lines(path)) == [(1, {"a": 1}), (3, {"a": 2})]
+    with pytest.raises(InputError, match="line 2 is truncated"):
+        list(read_json_lines(write(path, '{"a": 1}\n{"a": ')))
+    with pytest.raises(InputError, match="line 1 is no valid json"):
+        list(read_json_lines(write(path, '{"a": }\n{"a": 1}\n')))
+    with pytest.raises(InputError, match="line 2 is no json object"):
+        list(read_json_lines(write(path, '{"a": 1}\n[1]\n')))
+
+
+def test_npy_records_of_mmf(shared):
+    folder = shared / "realdata/vqa2"
+    demo = read_npy_records(folder / "mmf_imdb_demo/imdb/imdb_demo.npy")
+    assert demo[1]["image_name"] == "COCO_test2015_000000000001"
+    built = read_npy_records(folder / "mmf_imdb_built/imdb_val100.npy")
+    assert len(built) == 101
+    assert len(built[1]["all_answers"]) == 10
+
+
+def test_npy_records_with_arrays_and_numpy_numbers(tmp_path):
+    records = np.empty(1, dtype=object)
+    records[0] = {"a": np.arange(3), "b": np.float32(2), "c": b"x", "d": (1, None)}
+    np.save(tmp_path / "a.npy", records, allow_pickle=True)
+    (read,) = read_npy_records(tmp_path / "a.npy")
+    assert read["a"].tolist() == [0, 1, 2]
+    assert {key: read[key] for key in "bcd"} == {"b": 2, "c": b"x", "d": (1, None)}
+
+
+class Evil:
+    """What a pickle can do to its reader."""
+
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return (open, (str(self.target), "w"))
+
+
+def test_npy_that_runs_code_is_refused(tmp_path):
+    records = np.empty(1, dtype=object)
+    records[0] = Evil(tmp_path / "touched")
+    np.save(tmp_path / "a.npy", records, allow_pickle=True)
+    with pytest.raises(InputError, match=r"a\.npy.*open"):
+        read_npy_records(tmp_path / "a.npy")
+    assert not (tmp_path / "touched").exists()
+
+
+def test_npy_of_other_kinds_is_refused(tmp_path):
+    np.save(tmp_path / "numbers.npy", np.zeros(3))
+    with pytest.raises(InputError, match="float64 instead of records"):
+        read_npy_records(tmp_path / "numbers.npy")
+    (tmp_path / "text.npy").write_text("hello")
+    with pytest.raises(InputError, match=r"no \.npy file"):
+        read_npy_records(tmp_path / "text.npy")
+    np.save(tmp_path / "table.npy", np.empty((2, 2), dtype=object), allow_pickle=True)
+    with pytest.raises(InputError, match="no list of records"):
+        read_npy_records(tmp_path / "table.npy")
+    whole = np.empty(2, dtype=object)
+    whole[:] = [{"a": "b" * 50}, {}]
+    np.save(tmp_path / "cut.npy", whole, allow_pickle=True)
+    (tmp_path / "cut.npy").write_bytes((tmp_path / "cut.npy").read_bytes()[:-30])
+    with pytest.raises(InputError, match=r"cut\.npy"):
+        read_npy_records(tmp_path / "cut.npy")
+
+
+def test_garbage_collection_comes_back_after_an_error():
+    with pytest.raises(RuntimeError), no_garbage_collection():
+        assert not gc.isenabled()
+        raise RuntimeError
+    assert gc.isenabled()
+
+
+def test_strings():
+    texts = ["", "a", "é中", "", "\ud800 lone"]
+    strings = Strings(texts)
+    assert list(strings) == texts
+    assert list(pickle.loads(pickle.dumps(strings))) == texts
+    assert (strings.most_pieces() >= [len(text) for text in texts]).all()
+    assert Strings(["abc"]).most_pieces().tolist() == [3]
+    assert len(Strings([])) == 0
+    with pytest.raises(IndexError):
+        strings[5]
+    assert json.dumps(strings[1]) == '"a"'
