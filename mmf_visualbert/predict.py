@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mmf_visualbert import catalog
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.records import RegionRecord
-from mmf_visualbert.modules.batch import trunk_inputs
+from mmf_visualbert.modules.batch import visual_bert_inputs
 from mmf_visualbert.modules.heads import masked_lm, pooled, sentence_image  # noqa: F401
 from mmf_visualbert.modules.parts import ModelParts, build_parts
 from mmf_visualbert.processors.regions import RegionFeatures
@@ -100,7 +100,7 @@ class Predictor:
 
     def _run(self, head: str, sample: Mapping[str, Tensor]) -> Any:
         batch = {name: value[None] for name, value in sample.items()}
-        encoded = self.parts.visual_bert(*trunk_inputs(batch))
+        encoded = self.parts.visual_bert(*visual_bert_inputs(batch))
         return self.parts.heads[head](encoded, batch)
 
     def _answer(self, text: str, sample: dict[str, Tensor], _: RegionRecord, best: int) -> list[Reply]:

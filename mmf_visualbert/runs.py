@@ -15,11 +15,11 @@ from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import require
 from mmf_visualbert.modules.heads import sentence_image  # noqa: F401  registers the head that is named below
 from mmf_visualbert.modules.parts import build_parts
-from mmf_visualbert.modules.visualbert import VisualBert
+from mmf_visualbert.modules.visual_bert import VisualBertEncoder
 from mmf_visualbert.tasks.flickr30k.dataset import Flickr30k
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
-TRUNK = "visual_bert."
+PREFIX = "visual_bert."
 
 
 def read_config(path: Path, overrides: Sequence[str] = ()) -> DictConfig:
@@ -84,7 +84,7 @@ def read_flickr30k(config: DictConfig, split: str) -> Flickr30k:
     return catalog.get("dataset", name)(section, split, processors)
 
 
-def read_trunk(checkpoint: Path, model_config: Mapping[str, Any]) -> VisualBert:
+def read_visual_bert(checkpoint: Path, model_config: Mapping[str, Any]) -> VisualBertEncoder:
     """The Transformer out of one of MMF's checkpoints.
 
     Args:
@@ -98,31 +98,31 @@ def read_trunk(checkpoint: Path, model_config: Mapping[str, Any]) -> VisualBert:
     own = ((stored.get("config") or {}).get("model_config") or {}).get("visualbert")
     config = {**model_config, **(own or {})}
     state = {
-        name.removeprefix(TRUNK): value
+        name.removeprefix(PREFIX): value
         for name, value in (stored.get("model") or stored).items()
-        if name.startswith(TRUNK) and isinstance(value, Tensor)
+        if name.startswith(PREFIX) and isinstance(value, Tensor)
     }
     if not state:
-        raise InputError(f"{checkpoint} has no weights of a VisualBERT ('{TRUNK}...'); name a checkpoint of a run")
+        raise InputError(f"{checkpoint} has no weights of a VisualBERT ('{PREFIX}...'); name a checkpoint of a run")
     words = state.get("embeddings.word_embeddings.weight")
     # Which head does not matter; this one also asks for the pooler, which a checkpoint may have.
     config |= {"heads": [{"type": "visualbert_sentence_image"}], "random_init": True, "region_encoder": None}
-    trunk = build_parts(config, vocab_size=None if words is None else len(words)).visual_bert
-    _load(trunk, state, checkpoint)
-    return trunk
+    visual_bert = build_parts(config, vocab_size=None if words is None else len(words)).visual_bert
+    _load(visual_bert, state, checkpoint)
+    return visual_bert
 
 
-def _load(trunk: VisualBert, state: Mapping[str, Tensor], checkpoint: Path) -> None:
-    wanted = {name: value for name, value in trunk.state_dict().items() if name in state or "pooler." not in name}
+def _load(visual_bert: VisualBertEncoder, state: Mapping[str, Tensor], checkpoint: Path) -> None:
+    wanted = {name: value for name, value in visual_bert.state_dict().items() if name in state or "pooler." not in name}
     missing = [name for name in wanted if name not in state]
     unknown = [name for name in state if name not in wanted]
     shapes = [name for name in wanted if name in state and state[name].shape != wanted[name].shape]
     for fault, names in (("lacks", missing), ("has an unknown", unknown), ("has another shape of", shapes)):
         if names:
             raise InputError(
-                f"{checkpoint} {fault} {TRUNK}{names[0]} ({len(names)} in all); give the config of its training"
+                f"{checkpoint} {fault} {PREFIX}{names[0]} ({len(names)} in all); give the config of its training"
             )
-    trunk.load_state_dict(dict(state), strict=False)
+    visual_bert.load_state_dict(dict(state), strict=False)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

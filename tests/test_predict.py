@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from mmf_visualbert import catalog
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.store import FeatureStore
-from mmf_visualbert.modules.batch import trunk_inputs
+from mmf_visualbert.modules.batch import visual_bert_inputs
 from mmf_visualbert.modules.parts import build_parts
 from mmf_visualbert.predict import Predictor, bracketed, read_predictor
 from mmf_visualbert.runs import plain, read_config
@@ -57,7 +57,7 @@ def checkpoint(world: Path, task: str, phase: str, folder: Path):
 @torch.inference_mode()
 def outputs(dataset, parts, head: str, index: int):
     batch = {name: value[None] for name, value in dataset[index].items()}
-    return parts.heads[head](parts.visual_bert(*trunk_inputs(batch)), batch)
+    return parts.heads[head](parts.visual_bert(*visual_bert_inputs(batch)), batch)
 
 
 def test_answers_are_those_of_the_leaderboard_file(small_world, tmp_path):

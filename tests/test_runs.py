@@ -8,8 +8,8 @@ import torch
 
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.store import FeatureStoreWriter, RegionRecord, StoreInfo
-from mmf_visualbert.modules.build import build_visualbert
-from mmf_visualbert.runs import load_checkpoint, plain, read_config, read_flickr30k, read_trunk
+from mmf_visualbert.modules.build import build_visual_bert
+from mmf_visualbert.runs import load_checkpoint, plain, read_config, read_flickr30k, read_visual_bert
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONFIG = REPOSITORY / "projects" / "visualbert" / "configs" / "flickr30k" / "defaults.yaml"
@@ -53,8 +53,8 @@ dataset_config:
     processors: {{region_processor: {{params: {{dimension: {D}}}}}}}
 """
     (tmp_path / "run.yaml").write_text(config)
-    trunk = build_visualbert(region_dimension=D, random_init=True, vocab_size=9, **SIZE)
-    weights = {f"visual_bert.{name}": value for name, value in trunk.state_dict().items()}
+    visual_bert = build_visual_bert(region_dimension=D, random_init=True, vocab_size=9, **SIZE)
+    weights = {f"visual_bert.{name}": value for name, value in visual_bert.state_dict().items()}
     torch.save({"model": weights | {"heads.x.weight": torch.ones(1)}, "num_updates": 3}, tmp_path / "best.ckpt")
     return tmp_path
 
@@ -74,9 +74,9 @@ def test_dataset_and_trunk_fit_each_other(run):
     config = read_config(run / "run.yaml")
     dataset = read_flickr30k(config, "val")
     assert dataset[0]["phrase_targets"][:2, :3].tolist() == [[True, False, True]] * 2
-    trunk = read_trunk(run / "best.ckpt", plain(config, "model_config.visualbert"))
+    visual_bert = read_visual_bert(run / "best.ckpt", plain(config, "model_config.visualbert"))
     stored = torch.load(run / "best.ckpt", weights_only=True)["model"]
-    for name, value in trunk.state_dict().items():
+    for name, value in visual_bert.state_dict().items():
         assert torch.equal(value, stored[f"visual_bert.{name}"])
 
 
@@ -87,8 +87,8 @@ def test_a_checkpoint_without_a_pooler_and_with_its_own_config(run):
     stored["model"] = {name: value for name, value in stored["model"].items() if "pooler" not in name}
     stored["config"] = {"model_config": {"visualbert": settings}}
     torch.save(stored, run / "own.ckpt")
-    trunk = read_trunk(run / "own.ckpt", settings | {"size": {"hidden_size": 99}})
-    assert trunk.hidden_size == 16
+    visual_bert = read_visual_bert(run / "own.ckpt", settings | {"size": {"hidden_size": 99}})
+    assert visual_bert.hidden_size == 16
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_checkpoint_of_another_model_is_refused(run, changes, message):
         weights[f"visual_bert.{changes['widen']}"] = torch.ones(16, D + 1)
     torch.save({"model": weights}, run / "best.ckpt")
     with pytest.raises(InputError, match=message):
-        read_trunk(run / "best.ckpt", plain(read_config(run / "run.yaml"), "model_config.visualbert"))
+        read_visual_bert(run / "best.ckpt", plain(read_config(run / "run.yaml"), "model_config.visualbert"))
 
 
 class Evil:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mmf_visualbert.modules.build import build_visualbert
+from mmf_visualbert.modules.build import build_visual_bert
 from mmf_visualbert.modules.inputs import RegionInputs, TextInputs
 
 SIZE = {
@@ -21,7 +21,7 @@ DIMENSION = 24
 
 def tiny(**settings):
     """A randomly filled model in evaluation mode; the region tables differ from the text's."""
-    model = build_visualbert(**{"region_dimension": DIMENSION, "random_init": True, **SIZE, **settings})
+    model = build_visual_bert(**{"region_dimension": DIMENSION, "random_init": True, **SIZE, **settings})
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.normal_(1.0 if name.endswith("LayerNorm.weight") else 0.0, 0.2)

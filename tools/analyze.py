@@ -13,7 +13,7 @@ import torch
 
 from mmf_visualbert.analysis.grounding import EntityGrounding, ground_heads, table
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.runs import plain, read_config, read_flickr30k, read_trunk
+from mmf_visualbert.runs import plain, read_config, read_flickr30k, read_visual_bert
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,10 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
 def run_entity(options: argparse.Namespace) -> EntityGrounding:
     """The measured heads."""
     config = read_config(options.config, options.overrides)
-    trunk = read_trunk(options.checkpoint, plain(config, "model_config.visualbert"))
-    trunk.to("cuda" if torch.cuda.is_available() else "cpu")
+    visual_bert = read_visual_bert(options.checkpoint, plain(config, "model_config.visualbert"))
+    visual_bert.to("cuda" if torch.cuda.is_available() else "cpu")
     dataset = read_flickr30k(config, options.split)
-    return ground_heads(trunk, dataset, batch_size=options.batch_size, limit=options.limit)
+    return ground_heads(visual_bert, dataset, batch_size=options.batch_size, limit=options.limit)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.modules.batch import trunk_inputs
-from mmf_visualbert.modules.build import build_visualbert
+from mmf_visualbert.modules.batch import visual_bert_inputs
+from mmf_visualbert.modules.build import build_visual_bert
 from mmf_visualbert.modules.heads.pooled import ChoiceHead
 from mmf_visualbert.reproduce.results import write_json
 from mmf_visualbert.tasks.vcr.objects import mentioned_objects
@@ -68,7 +68,7 @@ def batch_of(words: np.ndarray, regions: np.ndarray) -> dict[str, Tensor]:
         "alignment": torch.full((count, CHOICES, REGIONS, 8), -1),
         "image": torch.randn(count, 3, SIZE[1], SIZE[0]),
         "region_pixel_boxes": corners * region_mask[..., None],
-        "region_segm": (torch.rand(count, REGIONS, 14, 14) > 0.5).float(),
+        "region_masks": (torch.rand(count, REGIONS, 14, 14) > 0.5).float(),
         "region_classes": torch.ones(count, REGIONS, dtype=torch.int64) * region_mask,
         "region_mask": region_mask,
         "region_segments": torch.zeros(count, REGIONS, dtype=torch.int64),
@@ -76,18 +76,18 @@ def batch_of(words: np.ndarray, regions: np.ndarray) -> dict[str, Tensor]:
 
 
 class Step(nn.Module):
-    """Region encoder, trunk and head of fine-tuning."""
+    """Region encoder, encoder and head of fine-tuning."""
 
     def __init__(self, attention: str) -> None:
         super().__init__()
         self.encoder = build_roi_regions(backbone="resnet50", region_dimension=512)
-        self.trunk = build_visualbert(region_dimension=512, random_init=True, attention=attention)
-        self.head = ChoiceHead(hidden_size=self.trunk.hidden_size)
+        self.visual_bert = build_visual_bert(region_dimension=512, random_init=True, attention=attention)
+        self.head = ChoiceHead(hidden_size=self.visual_bert.hidden_size)
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """The loss of a batch, the first choice being right."""
-        text, regions = trunk_inputs(batch, self.encoder(batch).features)
-        scores = self.head(self.trunk(text, regions), batch).scores
+        text, regions = visual_bert_inputs(batch, self.encoder(batch).features)
+        scores = self.head(self.visual_bert(text, regions), batch).scores
         return nn.functional.cross_entropy(
             scores.float(), torch.zeros(len(scores), dtype=torch.int64).to(scores.device)
         )
@@ -96,17 +96,19 @@ class Step(nn.Module):
 def padding_share(words: np.ndarray, regions: np.ndarray, options: argparse.Namespace) -> float:
     """Share of padding among the tokens that enter the first layer, over all batches."""
     size = {"hidden_size": 8, "num_attention_heads": 1, "intermediate_size": 8, "num_hidden_layers": 1}
-    trunk = build_visualbert(
+    visual_bert = build_visual_bert(
         region_dimension=1, random_init=True, attention=options.attention, vocab_size=30522, **size
     )
     computed: list[int] = []
-    trunk.encoder.layer[0].register_forward_hook(lambda _, given, __: computed.append(given[0].shape[:-1].numel()))
+    visual_bert.encoder.layer[0].register_forward_hook(
+        lambda _, given, __: computed.append(given[0].shape[:-1].numel())
+    )
     real = 0
     for first in range(0, len(words) - options.batch + 1, options.batch):
         chosen = slice(first, first + options.batch)
         batch = {name: value for name, value in batch_of(words[chosen], regions[chosen]).items() if name != "image"}
         with torch.no_grad():
-            trunk(*trunk_inputs(batch, torch.zeros(options.batch, REGIONS, 1)))
+            visual_bert(*visual_bert_inputs(batch, torch.zeros(options.batch, REGIONS, 1)))
         real += int(batch["text_mask"].sum() + CHOICES * batch["region_mask"].sum())
     return 1 - real / sum(computed)
 
@@ -158,7 +160,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=8, help="questions")
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--mode", default="answer", choices=["answer", "rationale"])
-    parser.add_argument("--attention", default="auto", help="of the trunk: auto, packed, sdpa, eager")
+    parser.add_argument("--attention", default="auto", help="of the encoder: auto, packed, sdpa, eager")
     parser.add_argument("--annotations", nargs="*", type=Path, help="VCR's official JSON lines")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--json", type=Path)

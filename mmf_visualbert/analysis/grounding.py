@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.modules.batch import trunk_inputs
+from mmf_visualbert.modules.batch import visual_bert_inputs
 from mmf_visualbert.modules.inputs import Encoded
-from mmf_visualbert.modules.visualbert import VisualBert
+from mmf_visualbert.modules.visual_bert import VisualBertEncoder
 from mmf_visualbert.tasks.flickr30k.dataset import Flickr30k
 
 ACTIVE = 0.2
@@ -87,12 +87,12 @@ class EntityGrounding:
 
 @torch.no_grad()
 def ground_heads(
-    trunk: VisualBert, dataset: Flickr30k, *, batch_size: int = 8, limit: int | None = None
+    visual_bert: VisualBertEncoder, dataset: Flickr30k, *, batch_size: int = 8, limit: int | None = None
 ) -> EntityGrounding:
     """Measures all heads of a model over a split, on the device of the model.
 
     Args:
-        trunk: a pre-trained model. It is put into evaluation mode.
+        visual_bert: a pre-trained model. It is put into evaluation mode.
         dataset: phrases and regions; not one for pre-training.
         batch_size: captions at a time; the attention of all layers is held, (layers, heads, L, L) floats a caption.
         limit: use the first captions only.
@@ -102,8 +102,8 @@ def ground_heads(
     """
     if dataset.masking is not None:
         raise InputError("entity grounding needs phrases: leave masking_processor out of the dataset's configuration")
-    trunk.eval()
-    device = next(trunk.parameters()).device
+    visual_bert.eval()
+    device = next(visual_bert.parameters()).device
     hits: list[Tensor] = []
     shares: list[Tensor] = []
     layers: tuple[int, ...] = ()
@@ -111,7 +111,7 @@ def ground_heads(
     confident: list[bool] | None = []
     for batch in DataLoader(Subset(dataset, range(min(len(dataset), limit or len(dataset)))), batch_size):
         batch = {name: value.to(device) for name, value in batch.items()}
-        encoded = trunk(*trunk_inputs(batch), output_attentions=True)
+        encoded = visual_bert(*visual_bert_inputs(batch), output_attentions=True)
         readable = batch["phrase_mask"] & (batch["phrase_positions"] >= 0)
         layers, weights = phrase_attention(encoded, batch["phrase_positions"], readable)
         targets = batch["phrase_targets"][readable][:, : weights.shape[3]]  # (P, R)

@@ -17,7 +17,7 @@ from mmf_visualbert.checkpoints.names import (
     unwrapped,
     why_dropped,
 )
-from mmf_visualbert.checkpoints.settings import require_trunk, settings
+from mmf_visualbert.checkpoints.settings import require_encoder, settings
 from mmf_visualbert.errors import InputError
 
 CLASSIFIERS = {1: "visualbert_choice", 2: "visualbert_pooled"}
@@ -92,7 +92,7 @@ def convert(
         if naming is TRANSFORMERS and bare.startswith(("embeddings.", "encoder.", "pooler.", "additional_layer.")):
             bare = f"visual_bert.{bare}"
         sort_in(naming, name, bare, value, head, converted, report)
-    require_trunk(converted, origin)
+    require_encoder(converted, origin)
     drop_untied(state, converted, report)
     if answers is not None:
         keep_answers(converted, answers, origin)
@@ -165,7 +165,7 @@ def revert(state: Mapping[str, Tensor], target: str) -> tuple[dict[str, Tensor],
     if target not in NAMINGS:
         raise InputError(f"the target is '{target}', but it has to be one of {', '.join(NAMINGS)}")
     naming = NAMINGS[target]
-    require_trunk(state, "the checkpoint")
+    require_encoder(state, "the checkpoint")
     report = Report("our model", [], [], [])
     reverted: dict[str, Tensor] = {}
     for name, value in state.items():

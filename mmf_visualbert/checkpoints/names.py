@@ -35,7 +35,7 @@ TIED = "is the word embeddings"
 BUFFER = "is a constant"
 UNUSED = "is not used by its own model"
 
-TRUNK = (
+ENCODER_WEIGHTS = (
     ("bert.embeddings.token_type_embeddings_visual.", "visual_bert.embeddings.visual_token_type_embeddings."),
     ("bert.embeddings.position_embeddings_visual.", "visual_bert.embeddings.visual_position_embeddings."),
     ("bert.embeddings.projection.", "visual_bert.embeddings.visual_projection."),
@@ -65,7 +65,7 @@ AUTHORS = Naming(
     "the authors' code",
     "bert.",
     (
-        *TRUNK,
+        *ENCODER_WEIGHTS,
         *PRETRAINING,
         ("flickr_attention.query.", f"{GROUNDING}query."),
         ("flickr_attention.key.", f"{GROUNDING}key."),
@@ -93,7 +93,7 @@ TRANSFORMERS = Naming(
 MMF = Naming(
     "MMF's visual_bert",
     "model.",
-    (*TRUNK, *PRETRAINING),
+    (*ENCODER_WEIGHTS, *PRETRAINING),
     "",
     (*ALWAYS_DROPPED, ("classifier.", "is MMF's classifier of two linear maps, where the paper has one")),
 )

@@ -47,7 +47,7 @@ LOSSES = {
 }
 
 
-def require_trunk(state: Mapping[str, Tensor], origin: str) -> None:
+def require_encoder(state: Mapping[str, Tensor], origin: str) -> None:
     """Check that every weight of the embeddings and of each layer is there.
 
     Raises:
@@ -74,7 +74,7 @@ def sizes(state: Mapping[str, Tensor], attention_heads: int | None = None) -> di
     """The sizes that weights by our names have, by the names of transformers' `BertConfig`.
 
     Args:
-        state: a whole trunk.
+        state: a whole encoder.
         attention_heads: which weights do not show; one for every 64 hidden units where None.
 
     Raises:

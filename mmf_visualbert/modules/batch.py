@@ -1,4 +1,4 @@
-"""From a batch of samples, as MMF collated it, to the trunk's typed inputs."""
+"""From a batch of samples, as MMF collated it, to the encoder's typed inputs."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from torch import Tensor
 from mmf_visualbert.modules.inputs import RegionInputs, TextInputs
 
 
-def trunk_inputs(
+def visual_bert_inputs(
     sample: Mapping[str, Tensor], features: Tensor | None = None
 ) -> tuple[TextInputs, RegionInputs | None]:
     """Texts flattened to (B · C, T), row-major, and the regions of the B images; None where the batch has none.

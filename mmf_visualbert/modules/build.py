@@ -1,4 +1,4 @@
-"""Builders of the trunk and of heads, from plain keywords. The only place where parts are chosen by name."""
+"""Builders of the encoder and of heads, from plain keywords. The only place where parts are chosen by name."""
 
 import inspect
 from functools import lru_cache
@@ -14,7 +14,7 @@ from mmf_visualbert import catalog
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.modules.embeddings import VisualBertEmbeddings
 from mmf_visualbert.modules.encoder import Encoder, Layer
-from mmf_visualbert.modules.visualbert import Pooler, VisualBert
+from mmf_visualbert.modules.visual_bert import Pooler, VisualBertEncoder
 
 FUSIONS = ("early", "late")
 
@@ -24,13 +24,13 @@ class BertWeights(NamedTuple):
 
     Attributes:
         config: its sizes.
-        trunk: weights of `VisualBert`'s text side, by our names; with the pooler.
+        visual_bert: weights of `VisualBertEncoder`'s text side, by our names; with the pooler.
         masked_lm: weights of the head `visualbert_masked_lm`; empty where the BERT came without them.
         sentence_image: weights of the head `visualbert_sentence_image`, from next sentence prediction; empty likewise.
     """
 
     config: BertConfig
-    trunk: dict[str, Tensor]
+    visual_bert: dict[str, Tensor]
     masked_lm: dict[str, Tensor]
     sentence_image: dict[str, Tensor]
 
@@ -74,12 +74,12 @@ def bert_weights(bert: str) -> BertWeights:
     relationship = {f"classifier.{key}": value for key, value in below("cls.seq_relationship.").items()}
     _read_heads.clear()
     _read_heads[bert] = BertWeights(config, {}, predictions, relationship)
-    return _read_heads[bert]._replace(trunk=below("bert."))
+    return _read_heads[bert]._replace(visual_bert=below("bert."))
 
 
 def head_weights(bert: str) -> BertWeights:
-    """`bert_weights` without the trunk: building the heads after the trunk does not read the BERT again."""
-    return _read_heads[bert] if bert in _read_heads else bert_weights(bert)._replace(trunk={})
+    """`bert_weights` without the encoder: building the heads after the encoder does not read the BERT again."""
+    return _read_heads[bert] if bert in _read_heads else bert_weights(bert)._replace(visual_bert={})
 
 
 def unavailable(bert: str, error: Exception) -> InputError:
@@ -96,7 +96,7 @@ def unavailable(bert: str, error: Exception) -> InputError:
     )
 
 
-def build_visualbert(
+def build_visual_bert(
     *,
     region_dimension: int,
     bert: str | None = None,
@@ -107,7 +107,7 @@ def build_visualbert(
     pooler: bool = True,
     gradient_checkpointing: bool = False,
     **sizes: Any,
-) -> VisualBert:
+) -> VisualBertEncoder:
     """A VisualBERT with the size and weights of a BERT, or a random one of a given size.
 
     Args:
@@ -116,7 +116,7 @@ def build_visualbert(
         random_init: take only the size of `bert` (Table 5, C3). Where `bert` is None it has to be True.
         fusion: "early", or "late" for "w/o Early Fusion" (§4).
         alignment: "sum" (§3.2) or "mean" (the authors' code) of the positions of aligned words.
-        attention: "auto", "packed", "sdpa" or "eager", see `VisualBert`.
+        attention: "auto", "packed", "sdpa" or "eager", see `VisualBertEncoder`.
         pooler: whether a head reads the pooled state.
         gradient_checkpointing: less memory, about a third slower.
         sizes: fields of transformers' `BertConfig` (hidden_size, num_hidden_layers, num_attention_heads,
@@ -131,7 +131,7 @@ def build_visualbert(
         raise InputError(f"fusion is '{fusion}', but it has to be one of {', '.join(FUSIONS)}")
     if bert is None and not random_init:
         raise InputError("name a BERT with bert: <hub name or folder>, or set random_init: true for random weights")
-    config = sized(bert, sizes)
+    config = bert_config_of_size(bert, sizes)
     embeddings = VisualBertEmbeddings(
         vocab_size=config.vocab_size,
         hidden_size=config.hidden_size,
@@ -142,7 +142,7 @@ def build_visualbert(
         dropout=config.hidden_dropout_prob,
         layer_norm_eps=config.layer_norm_eps,
     )
-    model = VisualBert(
+    model = VisualBertEncoder(
         embeddings,
         Encoder([Layer(BertLayer(config)) for _ in range(config.num_hidden_layers)], gradient_checkpointing),
         pooler=Pooler(config.hidden_size) if pooler else None,
@@ -151,7 +151,7 @@ def build_visualbert(
     )
     initialise(model, config.initializer_range)
     if not random_init:
-        load_bert(model, bert_weights(bert).trunk, bert)
+        load_bert(model, bert_weights(bert).visual_bert, bert)
     model.embeddings.copy_text_tables_to_regions()
     return model
 
@@ -173,7 +173,7 @@ SIZES = (
 SHAPES = SIZES[:7]
 
 
-def sized(bert: str | None, sizes: dict[str, Any]) -> BertConfig:
+def bert_config_of_size(bert: str | None, sizes: dict[str, Any]) -> BertConfig:
     """The config of `bert`, or BERT-base's, with `sizes` written over it.
 
     Raises:
@@ -181,7 +181,7 @@ def sized(bert: str | None, sizes: dict[str, Any]) -> BertConfig:
     """
     unknown = sorted(set(sizes) - set(SIZES))
     if unknown:
-        raise InputError(f"build_visualbert knows no '{unknown[0]}'; it takes {', '.join(SIZES)}")
+        raise InputError(f"build_visual_bert knows no '{unknown[0]}'; it takes {', '.join(SIZES)}")
     # Which attention a BertLayer would use is nothing to us, but some versions of transformers build none without it.
     sizes = {**sizes, "attn_implementation": "eager"}
     if bert is None:
@@ -210,7 +210,7 @@ def initialise(module: nn.Module, deviation: float = 0.02) -> None:
             part.bias.zero_()
 
 
-def load_bert(model: VisualBert, state: dict[str, Tensor], bert: str) -> None:
+def load_bert(model: VisualBertEncoder, state: dict[str, Tensor], bert: str) -> None:
     """Copy BERT's weights into the text side, the layers and the pooler.
 
     Raises:
@@ -225,20 +225,20 @@ def load_bert(model: VisualBert, state: dict[str, Tensor], bert: str) -> None:
     model.load_state_dict(known, strict=False)
 
 
-def build_head(name: str, trunk: VisualBert, bert: str | None = None, **settings: Any) -> nn.Module:
-    """The head registered as `name`, fitted to `trunk`.
+def build_head(name: str, visual_bert: VisualBertEncoder, bert: str | None = None, **settings: Any) -> nn.Module:
+    """The head registered as `name`, fitted to the encoder `visual_bert`.
 
-    A head's constructor may ask for `hidden_size` and `word_embeddings`, which are the trunk's, and for `heads`, which
-    is the trunk's number of attention heads unless `settings` say otherwise; all else comes from `settings`. A head
-    with a method `load_bert(weights: BertWeights)` starts from that BERT's weights where `bert` is given.
+    A head's constructor may ask for `hidden_size` and `word_embeddings`, which are the encoder's, and for `heads`,
+    which is the encoder's number of attention heads unless `settings` say otherwise; all else comes from `settings`.
+    A head with a method `load_bert(weights: BertWeights)` starts from that BERT's weights where `bert` is given.
 
     Raises:
         InputError: for an unknown head or setting, or one that is missing.
     """
     head = catalog.get("head", name)
     accepted = inspect.signature(head).parameters
-    fixed = {"hidden_size": trunk.hidden_size, "word_embeddings": trunk.embeddings.word_embeddings}
-    given = {**fixed, "heads": trunk.encoder.layer[0].heads, **settings}
+    fixed = {"hidden_size": visual_bert.hidden_size, "word_embeddings": visual_bert.embeddings.word_embeddings}
+    given = {**fixed, "heads": visual_bert.encoder.layer[0].num_heads, **settings}
     free = [key for key in accepted if key not in fixed]
     unknown = sorted(set(settings) - set(free))
     if unknown:

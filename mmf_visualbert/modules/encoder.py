@@ -34,7 +34,7 @@ class Layer(nn.Module):
 
     def __init__(self, layer: BertLayer) -> None:
         super().__init__()
-        self.heads = layer.attention.self.num_attention_heads
+        self.num_heads = layer.attention.self.num_attention_heads
         self.attention = layer.attention
         self.intermediate = layer.intermediate
         self.output = layer.output
@@ -47,7 +47,7 @@ class Layer(nn.Module):
         queried = states if chosen is None else layout.select(states, chosen)
         dropout = attention.dropout.p if self.training else 0.0
         query, key, value = attention.query(queried), attention.key(states), attention.value(states)
-        context, weights = layout.attend(query, key, value, self.heads, dropout, chosen)
+        context, weights = layout.attend(query, key, value, self.num_heads, dropout, chosen)
         attended = self.attention.output(context, queried)
         return LayerOutput(self.output(self.intermediate(attended), attended), weights)
 

@@ -49,7 +49,7 @@ class Layout(Protocol):
         """States -> chosen states."""
 
     def attend(
-        self, query: Tensor, key: Tensor, value: Tensor, heads: int, dropout: float, chosen: Chosen | None
+        self, query: Tensor, key: Tensor, value: Tensor, num_heads: int, dropout: float, chosen: Chosen | None
     ) -> tuple[Tensor, Tensor | None]:
         """Attention of the queries of each sequence, chosen or all, to its tokens.
 
@@ -90,10 +90,10 @@ class Padded:
         return states.gather(1, chosen.rows.unsqueeze(-1).expand(-1, -1, states.size(-1)))
 
     def attend(
-        self, query: Tensor, key: Tensor, value: Tensor, heads: int, dropout: float, chosen: Chosen | None
+        self, query: Tensor, key: Tensor, value: Tensor, num_heads: int, dropout: float, chosen: Chosen | None
     ) -> tuple[Tensor, Tensor | None]:
         """See `Layout`."""
-        query, key, value = (part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in (query, key, value))
+        query, key, value = (part.unflatten(-1, (num_heads, -1)).transpose(1, 2) for part in (query, key, value))
         mask = None if self.mask is None else self.mask[:, None, None, :]
         context, weights = self.kernel(query, key, value, mask, dropout)
         return context.transpose(1, 2).flatten(2), weights
@@ -135,11 +135,11 @@ class Packed:
         return states.index_select(0, chosen.rows)
 
     def attend(
-        self, query: Tensor, key: Tensor, value: Tensor, heads: int, dropout: float, chosen: Chosen | None
+        self, query: Tensor, key: Tensor, value: Tensor, num_heads: int, dropout: float, chosen: Chosen | None
     ) -> tuple[Tensor, None]:
         """See `Layout`. It never gives weights."""
         query_lengths = self.lengths if chosen is None else chosen.counts
-        return packed_attention(query, key, value, query_lengths, self.lengths, heads, dropout), None
+        return packed_attention(query, key, value, query_lengths, self.lengths, num_heads, dropout), None
 
 
 def place(states: Tensor, chosen: Chosen, shape: tuple[int, int]) -> Tensor:

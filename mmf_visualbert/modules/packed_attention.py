@@ -23,7 +23,7 @@ def packed_attention(
     value: Tensor,
     query_lengths: Sequence[int],
     lengths: Sequence[int],
-    heads: int,
+    num_heads: int,
     dropout: float = 0.0,
 ) -> Tensor:
     """softmax(q k^T / sqrt(d)) v of each sequence's queries over the same sequence's tokens, (M, H).
@@ -34,15 +34,15 @@ def packed_attention(
         value: (N, H).
         query_lengths: queries of each sequence, M in all.
         lengths: tokens of each sequence, N in all.
-        heads: attention heads.
+        num_heads: attention heads.
         dropout: probability, below 1, of dropping a weight.
     """
-    return PackedAttention.apply(query, key, value, tuple(query_lengths), tuple(lengths), heads, dropout)
+    return PackedAttention.apply(query, key, value, tuple(query_lengths), tuple(lengths), num_heads, dropout)
 
 
-def by_sequence(states: Tensor, lengths: Sequence[int], heads: int) -> list[Tensor]:
+def by_sequence(states: Tensor, lengths: Sequence[int], num_heads: int) -> list[Tensor]:
     """Views (heads, length, d) of each sequence in (N, H)."""
-    return [part.unflatten(1, (heads, -1)).transpose(0, 1) for part in states.split(lengths)]
+    return [part.unflatten(1, (num_heads, -1)).transpose(0, 1) for part in states.split(lengths)]
 
 
 def product(left: Tensor, right: Tensor, scale: float) -> Tensor:
@@ -62,18 +62,18 @@ class PackedAttention(torch.autograd.Function):
         value: Tensor,
         query_lengths: tuple[int, ...],
         lengths: tuple[int, ...],
-        heads: int,
+        num_heads: int,
         dropout: float,
     ) -> Tensor:
         """(M, H)."""
-        ctx.lengths, ctx.heads, ctx.dropout = (query_lengths, lengths), heads, dropout
+        ctx.lengths, ctx.num_heads, ctx.dropout = (query_lengths, lengths), num_heads, dropout
         context = torch.empty_like(query)
         kept = []
         sequences = zip(
-            by_sequence(query, query_lengths, heads),
-            by_sequence(key, lengths, heads),
-            by_sequence(value, lengths, heads),
-            by_sequence(context, query_lengths, heads),
+            by_sequence(query, query_lengths, num_heads),
+            by_sequence(key, lengths, num_heads),
+            by_sequence(value, lengths, num_heads),
+            by_sequence(context, query_lengths, num_heads),
             strict=True,
         )
         for q, k, v, out in sequences:
@@ -91,12 +91,12 @@ class PackedAttention(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of query, key and value."""
         query, key, value, *kept = ctx.saved_tensors
-        (query_lengths, lengths), heads, scale = ctx.lengths, ctx.heads, keep_scale(ctx.dropout)
+        (query_lengths, lengths), num_heads, scale = ctx.lengths, ctx.num_heads, keep_scale(ctx.dropout)
         gradients = [torch.empty_like(states) for states in (query, key, value)]
         to_views = (query_lengths, lengths, lengths)
-        inputs = [by_sequence(t, n, heads) for t, n in zip((query, key, value), to_views, strict=True)]
-        outputs = [by_sequence(t, n, heads) for t, n in zip(gradients, to_views, strict=True)]
-        for number, above in enumerate(by_sequence(gradient, query_lengths, heads)):
+        inputs = [by_sequence(t, n, num_heads) for t, n in zip((query, key, value), to_views, strict=True)]
+        outputs = [by_sequence(t, n, num_heads) for t, n in zip(gradients, to_views, strict=True)]
+        for number, above in enumerate(by_sequence(gradient, query_lengths, num_heads)):
             q, k, v = (states[number] for states in inputs)
             dq, dk, dv = (states[number] for states in outputs)
             if ctx.dropout:

@@ -8,8 +8,8 @@ from torch import nn
 
 from mmf_visualbert import catalog
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.modules.build import bert_config, build_head, build_visualbert
-from mmf_visualbert.modules.visualbert import VisualBert
+from mmf_visualbert.modules.build import bert_config, build_head, build_visual_bert
+from mmf_visualbert.modules.visual_bert import VisualBertEncoder
 
 PRECISIONS = ("fp32", "bf16")
 
@@ -18,13 +18,13 @@ class ModelParts(NamedTuple):
     """What a model is made of.
 
     Attributes:
-        visual_bert: the trunk.
+        visual_bert: the encoder.
         region_encoder: makes region features from images; None where they come from a store.
         heads: by their registered names.
         precision: "fp32" or "bf16".
     """
 
-    visual_bert: VisualBert
+    visual_bert: VisualBertEncoder
     region_encoder: nn.Module | None
     heads: dict[str, nn.Module]
     precision: str
@@ -50,7 +50,7 @@ def build_parts(
     heads = _heads(config)
     bert = config["bert"]
     sizes = _sizes(config, vocab_size)
-    trunk = build_visualbert(
+    visual_bert = build_visual_bert(
         bert=bert,
         random_init=config["random_init"] or bert is None,
         region_dimension=config["region_dimension"],
@@ -63,10 +63,10 @@ def build_parts(
     )
     from_bert = None if config["random_init"] else bert
     built = {
-        head["type"]: build_head(head["type"], trunk, from_bert, **_head_settings(head, config, answers))
+        head["type"]: build_head(head["type"], visual_bert, from_bert, **_head_settings(head, config, answers))
         for head in heads
     }
-    return ModelParts(trunk, _region_encoder(config), built, config["precision"])
+    return ModelParts(visual_bert, _region_encoder(config), built, config["precision"])
 
 
 def _heads(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -83,7 +83,7 @@ def _heads(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _sizes(config: Mapping[str, Any], vocab_size: int | None) -> dict[str, Any]:
-    """Keywords for the trunk's size, checked against the tokenizer's vocabulary."""
+    """Keywords for the encoder's size, checked against the tokenizer's vocabulary."""
     sizes: dict[str, Any] = {}
     if config["dropout"] is not None:
         sizes = {"hidden_dropout_prob": config["dropout"], "attention_probs_dropout_prob": config["dropout"]}

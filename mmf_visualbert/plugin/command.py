@@ -1,4 +1,4 @@
-"""The commands `mmf_run` and `mmf_predict`: MMF's own, with bad input told in one line."""
+"""The commands `mmf_run` and `mmf_predict`: MMF's own, with bad input said in one line."""
 
 import importlib
 import re
@@ -14,15 +14,15 @@ IN_TEXT = re.compile(rf"^(?:\S*\.)?{InputError.__name__}: (.+)$", re.MULTILINE)
 
 def run() -> None:
     """`mmf_run`: train and evaluate."""
-    told(importlib.import_module("mmf_cli.run").run)
+    run_command(importlib.import_module("mmf_cli.run").run)
 
 
 def predict() -> None:
     """`mmf_predict`: write predictions."""
-    told(importlib.import_module("mmf_cli.predict").predict)
+    run_command(importlib.import_module("mmf_cli.predict").predict)
 
 
-def told(command: Callable[[], None]) -> None:
+def run_command(command: Callable[[], None]) -> None:
     """Run a command; an InputError, also from a worker or a spawned process, becomes one line and exit code 2."""
     try:
         command()

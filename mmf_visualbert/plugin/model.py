@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.modules.batch import trunk_inputs
+from mmf_visualbert.modules.batch import visual_bert_inputs
 from mmf_visualbert.modules.optimizer import parameter_groups
 from mmf_visualbert.modules.parts import ModelParts, build_parts
 from mmf_visualbert.plugin import run_facts
@@ -35,7 +35,7 @@ class VisualBERT(BaseModel):
         return str(CONFIG)
 
     def build(self) -> None:
-        """Builds trunk, region encoder and heads.
+        """Builds the encoder, region encoder and heads.
 
         Raises:
             InputError: for a choice that does not exist, or sizes that do not fit the datasets of the run.
@@ -70,7 +70,7 @@ class VisualBERT(BaseModel):
 
     def _outputs(self, sample_list: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
         made = None if self.region_encoder is None else self.region_encoder(sample_list)
-        text, regions = trunk_inputs(sample_list, None if made is None else made.features)
+        text, regions = visual_bert_inputs(sample_list, None if made is None else made.features)
         if self.hide_regions:
             regions = None
         encoded = self.visual_bert(text, regions, last_layer_rows=self._rows(sample_list))

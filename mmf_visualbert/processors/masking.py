@@ -77,10 +77,10 @@ class MaskedLanguageModeling:
             chosen = smallest[draws[smallest] < 1]
 
         originals = used[chosen]
-        fates = torch.rand(len(chosen)).numpy()
+        kinds = torch.rand(len(chosen)).numpy()
         randoms = self.replacements[torch.randint(len(self.replacements), (len(chosen),)).numpy()]
-        replaced = np.where(fates < self.mask_share + self.random_share, randoms, originals)
-        replaced[fates < self.mask_share] = self.mask_id
+        replaced = np.where(kinds < self.mask_share + self.random_share, randoms, originals)
+        replaced[kinds < self.mask_share] = self.mask_id
 
         input_ids = assembled.input_ids.clone()
         input_ids.numpy()[chosen] = replaced

@@ -83,11 +83,11 @@ class World:
             self._paint(several, stores)
             self._write_vqa(split, several)
         del pictures["test2015"]
-        told = {
+        sentences = {
             split: [captions.captions_of(p.scene, stream(self.seed, "captions", p.key)) for p in several]
             for split, several in pictures.items()
         }
-        official, karpathy = captions.coco_files(pictures, told)
+        official, karpathy = captions.coco_files(pictures, sentences)
         for split, content in official.items():
             path = f"coco/annotations/captions_{split}.json"
             write_json(self.folder / path, content)
@@ -163,17 +163,17 @@ class World:
                 pictures.append(Picture(scene, "images/flickr30k", str(first + 37 * index), first + 37 * index))
             phrases = 0
             for picture in pictures:
-                told, entities = flickr30k.sentences_of(
+                sentences, entities = flickr30k.sentences_of(
                     picture.scene, chain, stream(self.seed, "entities", picture.key)
                 )
                 chain += entities.count
-                phrases += sum(sentence.count("[/EN#") for sentence in told)
+                phrases += sum(sentence.count("[/EN#") for sentence in sentences)
                 write_text(
-                    self.folder / root / "Sentences" / f"{picture.key}.txt", "".join(f"{line}\n" for line in told)
+                    self.folder / root / "Sentences" / f"{picture.key}.txt", "".join(f"{line}\n" for line in sentences)
                 )
                 xml = flickr30k.annotation_xml(picture, entities)
                 write_text(self.folder / root / "Annotations" / f"{picture.key}.xml", xml)
-                self.texts += [plain for sentence in told for plain in flickr30k.plain_words(sentence)]
+                self.texts += [plain for sentence in sentences for plain in flickr30k.plain_words(sentence)]
             self._paint(pictures, {f"features/flickr30k/{split}.lmdb": detector})
             path = f"{root}/{split}.txt"
             write_text(self.folder / path, "".join(f"{picture.key}\n" for picture in pictures))

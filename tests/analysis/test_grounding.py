@@ -8,8 +8,8 @@ from mmf_visualbert.analysis.grounding import EntityGrounding, ground_heads, tab
 from mmf_visualbert.datasets.regions import ImageRegions
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.store import FeatureStore, FeatureStoreWriter, RegionRecord, StoreInfo
-from mmf_visualbert.modules.batch import trunk_inputs
-from mmf_visualbert.modules.build import build_visualbert
+from mmf_visualbert.modules.batch import visual_bert_inputs
+from mmf_visualbert.modules.build import build_visual_bert
 from mmf_visualbert.processors.masking import MaskedLanguageModeling
 from mmf_visualbert.processors.regions import RegionFeatures
 from mmf_visualbert.processors.text import TextAssembler, WordPieceTokenizer
@@ -51,7 +51,7 @@ def world(path, captions=14, max_seq_length=12, scores=True, masking=False):
 
 def model(fusion="early"):
     size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 16}
-    return build_visualbert(
+    return build_visual_bert(
         region_dimension=D,
         random_init=True,
         fusion=fusion,
@@ -62,14 +62,14 @@ def model(fusion="early"):
     )
 
 
-def one_by_one(trunk, dataset):
+def one_by_one(visual_bert, dataset):
     """The same numbers with plain loops, one caption at a time."""
-    trunk.eval()
+    visual_bert.eval()
     hits, masses, total, read = {}, {}, 0, 0
     for index in range(len(dataset)):
         sample = dataset[index]
         with torch.no_grad():
-            encoded = trunk(*trunk_inputs({k: v[None] for k, v in sample.items()}), output_attentions=True)
+            encoded = visual_bert(*visual_bert_inputs({k: v[None] for k, v in sample.items()}), output_attentions=True)
         pieces = int(sample["text_mask"].sum())
         for phrase in range(int(sample["phrase_mask"].sum())):
             total += 1
@@ -89,9 +89,9 @@ def one_by_one(trunk, dataset):
 @pytest.mark.parametrize(("fusion", "layers"), [("early", (1, 2)), ("late", (3,))])
 @pytest.mark.parametrize("max_seq_length", [12, 8])
 def test_heads_are_measured_as_by_plain_loops(tmp_path, fusion, layers, max_seq_length):
-    dataset, trunk = world(tmp_path / "s.lmdb", max_seq_length=max_seq_length), model(fusion)
-    result = ground_heads(trunk, dataset, batch_size=4)
-    accuracy, mass = one_by_one(trunk, dataset)
+    dataset, visual_bert = world(tmp_path / "s.lmdb", max_seq_length=max_seq_length), model(fusion)
+    result = ground_heads(visual_bert, dataset, batch_size=4)
+    accuracy, mass = one_by_one(visual_bert, dataset)
     assert result.layers == layers and result.accuracy.shape == (len(layers), 4)
     for row, layer in enumerate(layers):
         for head in range(4):
@@ -137,20 +137,20 @@ def test_a_head_that_compares_a_word_with_the_regions_is_found(tmp_path):
         [Caption("0", 1, words, phrases)], annotations, regions, TextAssembler(tokenizer, 12), max_phrases=3
     )
 
-    trunk = model()
+    visual_bert = model()
     patterns = torch.tensor([[1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]]).repeat(1, 4).float()
     with torch.no_grad():
-        for parameter in trunk.embeddings.parameters():
+        for parameter in visual_bert.embeddings.parameters():
             parameter.zero_()
-        trunk.embeddings.LayerNorm.weight.fill_(1)
+        visual_bert.embeddings.LayerNorm.weight.fill_(1)
         for k, thing in enumerate(things):
-            trunk.embeddings.word_embeddings.weight[WORDS.index(thing)] = patterns[k]
-            trunk.embeddings.visual_projection.weight[:, k] = patterns[k]
-        attention = trunk.encoder.layer[0].attention.self
+            visual_bert.embeddings.word_embeddings.weight[WORDS.index(thing)] = patterns[k]
+            visual_bert.embeddings.visual_projection.weight[:, k] = patterns[k]
+        attention = visual_bert.encoder.layer[0].attention.self
         attention.query.weight.zero_()
         attention.query.weight[4:8, 4:8] = torch.eye(4)  # head 2 of 4 looks for the same, the others for nothing
         attention.key.weight.copy_(attention.query.weight)
-    result = ground_heads(trunk, dataset)
+    result = ground_heads(visual_bert, dataset)
     assert result.best(1)[0][:2] == (1, 2)
     assert result.accuracy[0].tolist() == [1 / 3, 1, 1 / 3, 1 / 3]
 

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from tiny_model import SIZE, ragged, released, tiny
 from transformers import VisualBertConfig, VisualBertForQuestionAnswering, VisualBertModel
 
-from mmf_visualbert.modules.build import build_visualbert
+from mmf_visualbert.modules.build import build_visual_bert
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "convert_checkpoint.py"
 
@@ -37,7 +37,7 @@ def test_a_file_of_the_authors(shared, tmp_path, capsys):
     state = torch.load(out, weights_only=True)["model"]
     assert "heads.visualbert_answer._extra_state" in state
     config = OmegaConf.load(out.with_suffix(".yaml")).model_config.visualbert
-    model = build_visualbert(
+    model = build_visual_bert(
         bert=config.bert,
         random_init=True,
         region_dimension=config.region_dimension,

@@ -1,8 +1,8 @@
-"""From a collated batch to the trunk's inputs: several texts on one image are flattened, image by image."""
+"""From a collated batch to the encoder's inputs: several texts on one image are flattened, image by image."""
 
 import torch
 
-from mmf_visualbert.modules.batch import trunk_inputs
+from mmf_visualbert.modules.batch import visual_bert_inputs
 
 B, C, T, R, A, D = 2, 3, 5, 4, 2, 6
 
@@ -27,7 +27,7 @@ def sample(texts=(B,), alignment=True):
 
 def test_one_text_an_image_is_passed_on():
     batch = sample()
-    text, regions = trunk_inputs(batch)
+    text, regions = visual_bert_inputs(batch)
     assert text.input_ids is batch["input_ids"] and text.mask is batch["text_mask"]
     assert text.segments is batch["text_segments"]
     assert regions.features is batch["region_features"] and regions.mask is batch["region_mask"]
@@ -36,7 +36,7 @@ def test_one_text_an_image_is_passed_on():
 
 def test_several_texts_are_flattened_row_by_row():
     batch = sample((B, C))
-    text, regions = trunk_inputs(batch)
+    text, regions = visual_bert_inputs(batch)
     assert text.input_ids.shape == text.mask.shape == text.segments.shape == (B * C, T)
     assert regions.alignment.shape == (B * C, R, A)
     for image in range(B):
@@ -49,18 +49,18 @@ def test_several_texts_are_flattened_row_by_row():
 
 
 def test_alignment_may_be_missing():
-    assert trunk_inputs(sample((B, C), alignment=False))[1].alignment is None
+    assert visual_bert_inputs(sample((B, C), alignment=False))[1].alignment is None
 
 
 def test_no_features_are_no_regions():
     batch = sample()
     del batch["region_features"]
-    text, regions = trunk_inputs(batch)
+    text, regions = visual_bert_inputs(batch)
     assert regions is None and text.input_ids.shape == (B, T)
 
 
 def test_features_of_a_region_encoder_come_first():
     batch, made = sample(), torch.randn(B, R, D)
-    assert trunk_inputs(batch, made)[1].features is made
+    assert visual_bert_inputs(batch, made)[1].features is made
     del batch["region_features"]
-    assert trunk_inputs(batch, made)[1].features is made
+    assert visual_bert_inputs(batch, made)[1].features is made

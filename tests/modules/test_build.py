@@ -7,7 +7,7 @@ from transformers import BertConfig, BertForMaskedLM, BertForPreTraining, BertMo
 
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.modules import build
-from mmf_visualbert.modules.build import bert_config, bert_weights, build_head, build_visualbert, head_weights
+from mmf_visualbert.modules.build import bert_config, bert_weights, build_head, build_visual_bert, head_weights
 from mmf_visualbert.modules.heads import masked_lm, sentence_image  # noqa: F401
 
 
@@ -29,7 +29,7 @@ def bert(tmp_path):
 
 def test_size_and_weights_come_from_bert(bert):
     folder, theirs = bert
-    model = build_visualbert(bert=folder, region_dimension=24, fusion="late")
+    model = build_visual_bert(bert=folder, region_dimension=24, fusion="late")
     state = model.state_dict()
     for name, value in theirs.bert.state_dict().items():
         assert torch.equal(state[name], value), name
@@ -41,7 +41,7 @@ def test_size_and_weights_come_from_bert(bert):
 
 def test_heads_start_from_berts(bert):
     folder, theirs = bert
-    model = build_visualbert(bert=folder, region_dimension=24)
+    model = build_visual_bert(bert=folder, region_dimension=24)
     masked = build_head("visualbert_masked_lm", model, bert=folder)
     states = torch.randn(4, 32)
     torch.testing.assert_close(masked.logits(states), theirs.cls.predictions(states))
@@ -51,10 +51,10 @@ def test_heads_start_from_berts(bert):
 
 def test_heads_after_the_trunk_do_not_read_again(bert, monkeypatch):
     folder, _ = bert
-    model = build_visualbert(bert=folder, region_dimension=24)
+    model = build_visual_bert(bert=folder, region_dimension=24)
     monkeypatch.setattr(build, "bert_weights", lambda name: pytest.fail("read again"))
     build_head("visualbert_masked_lm", model, bert=folder)
-    assert head_weights(folder).trunk == {}
+    assert head_weights(folder).visual_bert == {}
 
 
 @pytest.mark.parametrize("rival", [BertModel, BertForMaskedLM])
@@ -63,7 +63,7 @@ def test_bert_without_all_heads(tmp_path, rival):
     theirs.save_pretrained(tmp_path / "bert")
     weights = bert_weights(str(tmp_path / "bert"))
     assert weights.sentence_image == {} and bool(weights.masked_lm) == (rival is BertForMaskedLM)
-    model = build_visualbert(bert=str(tmp_path / "bert"), region_dimension=24)
+    model = build_visual_bert(bert=str(tmp_path / "bert"), region_dimension=24)
     build_head("visualbert_masked_lm", model, bert=str(tmp_path / "bert"))
     build_head("visualbert_sentence_image", model, bert=str(tmp_path / "bert"))
     words = theirs.get_input_embeddings().weight
@@ -72,7 +72,7 @@ def test_bert_without_all_heads(tmp_path, rival):
 
 def test_random_weights_of_a_berts_size(bert):
     folder, theirs = bert
-    model = build_visualbert(bert=folder, random_init=True, region_dimension=24)
+    model = build_visual_bert(bert=folder, random_init=True, region_dimension=24)
     ours = model.embeddings.word_embeddings.weight
     assert ours.shape == theirs.bert.embeddings.word_embeddings.weight.shape
     assert abs(ours[1:].std() - 0.02) < 2e-3 and not ours[0].any()
@@ -80,14 +80,16 @@ def test_random_weights_of_a_berts_size(bert):
 
 
 def test_dropout_beside_a_bert(bert):
-    model = build_visualbert(bert=bert[0], region_dimension=24, hidden_dropout_prob=0.3, attention_probs_dropout_prob=0)
+    model = build_visual_bert(
+        bert=bert[0], region_dimension=24, hidden_dropout_prob=0.3, attention_probs_dropout_prob=0
+    )
     layer = model.encoder.layer[0]
     assert model.embeddings.dropout.p == layer.output.dropout.p == layer.attention.output.dropout.p == 0.3
     assert layer.attention.self.dropout.p == 0
 
 
 def test_bert_base_is_the_default_size():
-    model = build_visualbert(random_init=True, region_dimension=4, num_hidden_layers=1, pooler=False)
+    model = build_visual_bert(random_init=True, region_dimension=4, num_hidden_layers=1, pooler=False)
     assert model.hidden_size == 768 and model.embeddings.word_embeddings.num_embeddings == 30522
     assert model.pooler is None and model.additional_layer is None
 
@@ -95,22 +97,22 @@ def test_bert_base_is_the_default_size():
 def test_what_cannot_be_had_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(InputError, match="the BERT 'no/such-bert' is no local folder, and the Hugging Face hub"):
-        build_visualbert(bert="no/such-bert", region_dimension=4)
+        build_visual_bert(bert="no/such-bert", region_dimension=4)
     BertConfig(**SIZE).save_pretrained(tmp_path)
     with pytest.raises(InputError, match="holds no BERT that can be read"):
-        build_visualbert(bert=str(tmp_path), region_dimension=4)
+        build_visual_bert(bert=str(tmp_path), region_dimension=4)
     (tmp_path / "model.safetensors").write_bytes(b"no weights")
     with pytest.raises(InputError, match="holds no BERT that can be read"):
-        build_visualbert(bert=str(tmp_path), region_dimension=4)
+        build_visual_bert(bert=str(tmp_path), region_dimension=4)
 
 
 def test_contradictions_are_refused(bert):
     with pytest.raises(InputError, match=r"hidden_size is 64, but the BERT .* has 32; leave hidden_size out"):
-        build_visualbert(bert=bert[0], region_dimension=4, hidden_size=64)
+        build_visual_bert(bert=bert[0], region_dimension=4, hidden_size=64)
     with pytest.raises(InputError, match="knows no 'hidden'; it takes hidden_size"):
-        build_visualbert(random_init=True, region_dimension=4, hidden=3)
+        build_visual_bert(random_init=True, region_dimension=4, hidden=3)
     with pytest.raises(InputError, match=r"name a BERT with bert: .* or set random_init: true"):
-        build_visualbert(region_dimension=4)
+        build_visual_bert(region_dimension=4)
 
 
 def test_a_checkpoint_that_is_no_bert(tmp_path):
@@ -120,4 +122,4 @@ def test_a_checkpoint_that_is_no_bert(tmp_path):
         tmp_path
     )
     with pytest.raises(InputError):
-        build_visualbert(bert=str(tmp_path), region_dimension=4)
+        build_visual_bert(bert=str(tmp_path), region_dimension=4)

@@ -49,9 +49,9 @@ def test_sum_and_mean_differ_only_with_two_words():
 
 
 def test_region_tables_start_as_the_texts():
-    from mmf_visualbert.modules.build import build_visualbert
+    from mmf_visualbert.modules.build import build_visual_bert
 
-    embeddings = build_visualbert(region_dimension=4, random_init=True, hidden_size=12, num_hidden_layers=1).embeddings
+    embeddings = build_visual_bert(region_dimension=4, random_init=True, hidden_size=12, num_hidden_layers=1).embeddings
     assert torch.equal(embeddings.visual_token_type_embeddings.weight, embeddings.token_type_embeddings.weight)
     assert torch.equal(embeddings.visual_position_embeddings.weight, embeddings.position_embeddings.weight)
     assert embeddings.visual_position_embeddings.weight is not embeddings.position_embeddings.weight

@@ -121,10 +121,10 @@ def test_another_size_is_refused(run_words, finished):
 
 def test_a_model_that_does_not_train_needs_all_its_weights(run_words, finished, tmp_path):
     whole = torch.load(finished / "best.ckpt", weights_only=True)["model"]
-    trunk = tmp_path / "trunk.pth"
-    torch.save({name: value for name, value in whole.items() if name.startswith("visual_bert.")}, trunk)
-    with pytest.raises(InputError, match=r"trunk\.pth has no weights for 2 parts.*at random"):
-        run_words(f"checkpoint.resume_file={trunk}", "run_type=test", save="second")
+    visual_bert = tmp_path / "visual_bert.pth"
+    torch.save({name: value for name, value in whole.items() if name.startswith("visual_bert.")}, visual_bert)
+    with pytest.raises(InputError, match=r"visual_bert\.pth has no weights for 2 parts.*at random"):
+        run_words(f"checkpoint.resume_file={visual_bert}", "run_type=test", save="second")
 
 
 def test_a_file_that_is_not_there(run_words):

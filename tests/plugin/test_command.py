@@ -1,4 +1,4 @@
-"""Bad input is told in one line, with exit code 2; everything else is as MMF has it."""
+"""Bad input is run_command in one line, with exit code 2; everything else is as MMF has it."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.plugin.command import sentence_of, told
+from mmf_visualbert.plugin.command import run_command, sentence_of
 
 WORDS = Path(__file__).resolve().parents[1] / "toy_project" / "run_words.yaml"
 
@@ -27,20 +27,20 @@ def fail(rank):
 
 def test_one_line_and_exit_code(capsys):
     with pytest.raises(SystemExit) as ended:
-        told(lambda: fail(0))
+        run_command(lambda: fail(0))
     assert ended.value.code == 2
     assert capsys.readouterr().err == "mmf_visualbert: error: b.json is cut off; download it again\n"
 
 
 def test_a_worker_of_a_loader(capsys):
     with pytest.raises(SystemExit):
-        told(lambda: list(torch.utils.data.DataLoader(Broken(), num_workers=1)))
+        run_command(lambda: list(torch.utils.data.DataLoader(Broken(), num_workers=1)))
     assert capsys.readouterr().err == "mmf_visualbert: error: a.json: record 3 has no image; mend it\n"
 
 
 def test_a_spawned_process(capsys):
     with pytest.raises(SystemExit):
-        told(lambda: torch.multiprocessing.start_processes(fail, nprocs=1, start_method="fork"))
+        run_command(lambda: torch.multiprocessing.start_processes(fail, nprocs=1, start_method="fork"))
     assert capsys.readouterr().err == "mmf_visualbert: error: b.json is cut off; download it again\n"
 
 
@@ -52,7 +52,7 @@ def test_an_error_raised_from_bad_input():
 
 def test_other_errors_keep_their_traceback():
     with pytest.raises(ZeroDivisionError):
-        told(lambda: 1 / 0)
+        run_command(lambda: 1 / 0)
     assert sentence_of(ValueError("InputError is only mentioned")) is None
 
 

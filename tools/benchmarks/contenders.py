@@ -18,8 +18,8 @@ class Ours:
     def __init__(self, workload: str, sample: dict[str, Tensor], device: str) -> None:
         import transformers
 
-        from mmf_visualbert.modules.batch import trunk_inputs
-        from mmf_visualbert.modules.build import build_head, build_visualbert
+        from mmf_visualbert.modules.batch import visual_bert_inputs
+        from mmf_visualbert.modules.build import build_head, build_visual_bert
 
         import_heads()
         heads = {
@@ -27,14 +27,14 @@ class Ours:
             "pretrain": {"visualbert_masked_lm": {}, "visualbert_sentence_image": {}},
             "nlvr2": {"visualbert_pooled": {"num_labels": 2}},
         }[workload]
-        trunk = build_visualbert(
+        visual_bert = build_visual_bert(
             region_dimension=REGION_DIMENSION, random_init=True, pooler=workload in ("pretrain", "nlvr2")
         )
-        built = [build_head(name, trunk, **settings) for name, settings in heads.items()]
-        self.model = torch.nn.ModuleList([trunk, *built]).to(device)
-        self.trunk, self.heads, self.sample = trunk, built, sample
+        built = [build_head(name, visual_bert, **settings) for name, settings in heads.items()]
+        self.model = torch.nn.ModuleList([visual_bert, *built]).to(device)
+        self.visual_bert, self.heads, self.sample = visual_bert, built, sample
         self.losses = losses(workload)
-        self.inputs = trunk_inputs
+        self.inputs = visual_bert_inputs
         self.tokens = tokens(sample)
         self.versions = {"transformers": transformers.__version__}
 
@@ -42,7 +42,7 @@ class Ours:
         """All heads' outputs."""
         text, regions = self.inputs(self.sample)
         rows = torch.stack([head.rows(self.sample) for head in self.heads]).any(dim=0)
-        encoded = self.trunk(text, regions, last_layer_rows=rows)
+        encoded = self.visual_bert(text, regions, last_layer_rows=rows)
         return {key: value for head in self.heads for key, value in head(encoded, self.sample)._asdict().items()}
 
     def loss(self) -> Tensor:

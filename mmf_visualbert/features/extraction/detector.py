@@ -187,7 +187,7 @@ def build_detector(preset: DetectorPreset, weights: str, device: str = "cpu", pr
     model = _model(preset, config)
     head = _attribute_head(model, attributes)
     if path is None:
-        _calm(model)
+        _limit_residuals(model)
     else:
         _load(model, state, path)
         if head is not None:
@@ -256,8 +256,8 @@ def _model(preset: DetectorPreset, config: Any) -> nn.Module:
             "use a Faster or Mask R-CNN with an FPN or C4 head"
         )
     if preset.caffe_max_pool:
-        trunk = getattr(model.backbone, "bottom_up", model.backbone)
-        trunk.stem = CaffeStem(trunk.stem)
+        bottom_up = getattr(model.backbone, "bottom_up", model.backbone)
+        bottom_up.stem = CaffeStem(bottom_up.stem)
     if preset.res5_dilation != 1:
         _dilate(heads.res5, preset.res5_dilation)
     return model
@@ -290,7 +290,7 @@ def _attribute_head(model: nn.Module, attributes: Mapping[str, Any]) -> Attribut
     return AttributeHead(classes=predictor.out_features - 1, dimension=predictor.in_features, **attributes)
 
 
-def _calm(model: nn.Module) -> None:
+def _limit_residuals(model: nn.Module) -> None:
     """Keeps random weights finite: without a trained norm, each residual block of a deep ResNet doubles its input."""
     for name, value in model.named_buffers():
         if name.endswith("conv3.norm.weight"):

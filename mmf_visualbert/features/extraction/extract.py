@@ -201,7 +201,7 @@ def extract(
         return _finished(files, Path(out), info)
     run = _Run(files, preset, built.detector, boxes, strict)
     with FeatureStoreWriter(out, info, dtype, resume=True) as writer:
-        run.refuse_strangers(writer)
+        run.refuse_unwanted(writer)
         todo = [batch for batch in run.plan(batch_size) if any(file.key not in writer for file, _ in batch)]
         run.work(writer, todo, workers, progress, commit_seconds)
         stored = sum(1 for _ in writer.keys())
@@ -228,7 +228,7 @@ class _Run:
         self.failures: list[Failure] = []
         self.extracted = 0
 
-    def refuse_strangers(self, writer: FeatureStoreWriter) -> None:
+    def refuse_unwanted(self, writer: FeatureStoreWriter) -> None:
         """Refuses what an earlier run left of images that are not asked for now."""
         wanted = {file.key for file in self.files}
         for key in writer.keys():
@@ -348,12 +348,10 @@ def _finished(files: Sequence[ImageFile], out: Path, info: StoreInfo) -> Report:
     stored = set(store.keys())
     failures = _read_failures(Path(f"{out}.report.json"))
     missing = [key for key in wanted if key not in stored and key not in {failure.key for failure in failures}]
-    strangers = stored - set(wanted)
-    if missing or strangers:
+    unwanted = stored - set(wanted)
+    if missing or unwanted:
         what = (
-            f"lacks the image '{missing[0]}'"
-            if missing
-            else f"has the image '{min(strangers)}', which is not asked for"
+            f"lacks the image '{missing[0]}'" if missing else f"has the image '{min(unwanted)}', which is not asked for"
         )
         raise InputError(f"{out} is finished and {what}; remove it, or give another --out")
     return Report(len(files), len(stored), 0, 0.0, failures)

@@ -1,1 +1,1 @@
-"""What reads the states of the trunk for a task: one file a head."""
+"""What reads the states of the encoder for a task: one file a head."""

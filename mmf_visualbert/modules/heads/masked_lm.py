@@ -50,7 +50,7 @@ class MaskedLMHead(nn.Module):
 
     Args:
         hidden_size: H.
-        word_embeddings: of the trunk (V, H). They stay the trunk's: the head neither owns nor saves them.
+        word_embeddings: of the encoder (V, H). They stay the encoder's: the head neither owns nor saves them.
         layer_norm_eps: epsilon of the LayerNorm.
     """
 

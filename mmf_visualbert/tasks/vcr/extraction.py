@@ -16,7 +16,7 @@ from mmf_visualbert.tasks.vcr.records import VcrAnnotations, VcrRecord
 from mmf_visualbert.tasks.vcr.regions import DetectedRegions, FrameRegions, frame_key
 from mmf_visualbert.tasks.vcr.roi_backbone import RoiBackbone
 
-BACKBONE_INPUTS = ("region_pixel_boxes", "region_segm", "region_mask")
+BACKBONE_INPUTS = ("region_pixel_boxes", "region_masks", "region_mask")
 
 
 class Frame(NamedTuple):

@@ -255,7 +255,7 @@ def region_tensors(
     """Boxes, masks and classes of the whole image and the chosen objects, padded to R = max_regions.
 
     Returns:
-        `region_pixel_boxes` (R, 4) float32 in pixels of the canvas, `region_segm` (R, 14, 14) float32,
+        `region_pixel_boxes` (R, 4) float32 in pixels of the canvas, `region_masks` (R, 14, 14) float32,
         `region_classes` (R,) int64, `region_mask` (R,) bool, `region_segments` (R,) int64 zeros.
     """
     count = 1 + len(chosen)
@@ -269,7 +269,7 @@ def region_tensors(
         shapes[row] = rasterise(objects.boxes[index], objects.polygons[index])
     return {
         "region_pixel_boxes": torch.from_numpy(boxes),
-        "region_segm": torch.from_numpy(shapes),
+        "region_masks": torch.from_numpy(shapes),
         "region_classes": torch.from_numpy(classes),
         **_presence(count, max_regions),
     }

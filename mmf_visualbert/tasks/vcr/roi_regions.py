@@ -73,7 +73,7 @@ class RoiRegions(nn.Module):
 
         Args:
             batch: `region_mask` (B, R) bool and `region_classes` (B, R) int64, 0 for the whole image; and either
-                `image` (B, 3, H, W), `region_pixel_boxes` (B, R, 4) and `region_segm` (B, R, 14, 14), or precomputed
+                `image` (B, 3, H, W), `region_pixel_boxes` (B, R, 4) and `region_masks` (B, R, 14, 14), or precomputed
                 `region_features` (B, R, P).
 
         Raises:
@@ -101,7 +101,7 @@ class RoiRegions(nn.Module):
                 "the batch has images but the region encoder has backbone: null; name a backbone, or give the dataset "
                 "a store of precomputed features"
             )
-        return self.backbone(batch["image"], batch["region_pixel_boxes"], batch["region_segm"], mask)
+        return self.backbone(batch["image"], batch["region_pixel_boxes"], batch["region_masks"], mask)
 
     def _precomputed(self, features: Tensor, mask: Tensor) -> Tensor:
         if self.backbone is not None and self.backbone.frozen != "all":

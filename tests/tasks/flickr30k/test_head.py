@@ -6,7 +6,7 @@ from torch import nn
 
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.modules.boxes import overlaps_any, overlaps_any_of_each, pairwise_iou
-from mmf_visualbert.modules.build import build_head, build_visualbert
+from mmf_visualbert.modules.build import build_head, build_visual_bert
 from mmf_visualbert.modules.inputs import Encoded, RegionInputs, TextInputs
 from mmf_visualbert.tasks.flickr30k.head import PhraseGrounding
 from mmf_visualbert.tasks.flickr30k.loss import PhraseCrossEntropy
@@ -228,7 +228,7 @@ def scenes(samples, prototypes):
 @pytest.mark.parametrize(("heads", "fusion"), [(4, "early"), (4, "late"), (1, "early")])
 def test_with_the_trunk_and_the_loss_it_learns_to_ground(heads, fusion):
     size = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 64}
-    trunk = build_visualbert(
+    visual_bert = build_visual_bert(
         region_dimension=16,
         random_init=True,
         fusion=fusion,
@@ -237,17 +237,17 @@ def test_with_the_trunk_and_the_loss_it_learns_to_ground(heads, fusion):
         max_position_embeddings=8,
         **size,
     )
-    head = build_head("visualbert_phrase_grounding", trunk, heads=heads, head_size=8)
-    optimizer = torch.optim.Adam([*trunk.parameters(), *head.parameters()], lr=5e-3)
+    head = build_head("visualbert_phrase_grounding", visual_bert, heads=heads, head_size=8)
+    optimizer = torch.optim.Adam([*visual_bert.parameters(), *head.parameters()], lr=5e-3)
     prototypes = torch.randn(8, 16)
     for _ in range(80):
         text, regions, batch = scenes(32, prototypes)
-        loss = PhraseCrossEntropy()(batch, head(trunk(text, regions), batch)._asdict())
+        loss = PhraseCrossEntropy()(batch, head(visual_bert(text, regions), batch)._asdict())
         optimizer.zero_grad()
         loss.backward()
-        assert all(p.grad is not None for p in [*trunk.parameters(), *head.parameters()])
+        assert all(p.grad is not None for p in [*visual_bert.parameters(), *head.parameters()])
         optimizer.step()
     text, regions, batch = scenes(200, prototypes)
     with torch.no_grad():
-        output = head(trunk.eval()(text, regions), batch)
+        output = head(visual_bert.eval()(text, regions), batch)
     assert output.phrase_hit1.sum() / output.phrase_count.sum() > 0.9

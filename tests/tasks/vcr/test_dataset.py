@@ -47,7 +47,7 @@ def test_answer_samples(world):
         "alignment": (4, 4, dataset.facts.aligned),
         "image": (3, 48, 96),
         "region_pixel_boxes": (4, 4),
-        "region_segm": (4, 14, 14),
+        "region_masks": (4, 14, 14),
         "region_classes": (4,),
         "region_mask": (4,),
         "region_segments": (4,),
@@ -90,11 +90,11 @@ def test_boxes_and_masks_of_the_frame(world):
         [[0, 5, 96, 43], [4.8, 8.84, 43.2, 41.48], [48, 6.92, 91.2, 42.44], [57.6, 24.2, 67.2, 33.8]]
     )
     torch.testing.assert_close(sample["region_pixel_boxes"], expected)
-    assert (sample["region_segm"][0] == 1).all()
+    assert (sample["region_masks"][0] == 1).all()
     # Every polygon is the upper right triangle of its box: a point counts where its column is past its row.
     row, column = torch.meshgrid(torch.arange(14), torch.arange(14), indexing="ij")
     off_diagonal = row != column
-    assert ((sample["region_segm"][1] == 1) == (column > row))[off_diagonal].all()
+    assert ((sample["region_masks"][1] == 1) == (column > row))[off_diagonal].all()
 
 
 def test_training_moves_the_frame_and_validation_does_not(world):

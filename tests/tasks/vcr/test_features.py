@@ -13,8 +13,8 @@ from torch.utils.data import default_collate
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.store import FeatureStore
 from mmf_visualbert.losses.cross_entropy import CrossEntropy
-from mmf_visualbert.modules.batch import trunk_inputs
-from mmf_visualbert.modules.build import build_visualbert
+from mmf_visualbert.modules.batch import visual_bert_inputs
+from mmf_visualbert.modules.build import build_visual_bert
 from mmf_visualbert.modules.heads.pooled import ChoiceHead
 from mmf_visualbert.tasks.vcr.dataset import build_vcr
 from mmf_visualbert.tasks.vcr.regions import DetectedRegions, StoredDetections
@@ -61,10 +61,10 @@ def dataset(world, split, mode="answer", **changes):
     return build_vcr(config, split, {"text_processor": vcr_world.assembler()})
 
 
-def loss_of(sample, encoder, trunk, head):
+def loss_of(sample, encoder, visual_bert, head):
     torch.manual_seed(1)  # the same dropout on both paths
-    text, regions = trunk_inputs(sample, encoder(sample).features)
-    scores = head(trunk(text, regions), sample).scores
+    text, regions = visual_bert_inputs(sample, encoder(sample).features)
+    scores = head(visual_bert(text, regions), sample).scores
     return CrossEntropy()(sample, {"scores": scores})
 
 
@@ -75,18 +75,18 @@ def test_online_and_precomputed_give_the_same_loss(world, encoder, mode, trainin
     store = make_features(world, "--annotations", world / "vcr/train.jsonl", "--images", images)
     size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
     vocab = vcr_world.tokenizer().vocab_size
-    trunk = build_visualbert(region_dimension=12, random_init=True, vocab_size=vocab, **size)
-    head = ChoiceHead(hidden_size=trunk.hidden_size)
-    for module in (encoder, trunk, head):
+    visual_bert = build_visual_bert(region_dimension=12, random_init=True, vocab_size=vocab, **size)
+    head = ChoiceHead(hidden_size=visual_bert.hidden_size)
+    for module in (encoder, visual_bert, head):
         module.train(training)
     losses, gradients = [], []
     for features in (None, {"train": [store]}):
         samples = dataset(world, "train", mode, features=features)
         batch = default_collate([samples[index] for index in range(3)])
         assert ("image" in batch) == (features is None)
-        loss = loss_of(batch, encoder, trunk, head)
+        loss = loss_of(batch, encoder, visual_bert, head)
         losses.append(loss.detach())
-        trained = [p for p in (*encoder.parameters(), *trunk.parameters()) if p.requires_grad]
+        trained = [p for p in (*encoder.parameters(), *visual_bert.parameters()) if p.requires_grad]
         gradients.append(torch.autograd.grad(loss, trained, allow_unused=True))
     torch.testing.assert_close(losses[0], losses[1], atol=1e-5, rtol=0)
     for online, precomputed in zip(*gradients, strict=True):
@@ -147,13 +147,15 @@ def test_faults_end_with_exit_code_2(world, encoder, capsys):
 
 def test_short_choices_do_not_pay_for_the_longest(world):
     size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-    trunk = build_visualbert(
+    visual_bert = build_visual_bert(
         region_dimension=12, random_init=True, vocab_size=vcr_world.tokenizer().vocab_size, attention="packed", **size
     )
     encoder = build_roi_regions(backbone="small", width=4, region_dimension=12)
     samples = dataset(world, "val")
     batch = default_collate([samples[index] for index in range(3)])
     computed = []
-    trunk.encoder.layer[0].register_forward_hook(lambda _, inputs, __: computed.append(inputs[0].shape[:-1].numel()))
-    trunk(*trunk_inputs(batch, encoder(batch).features))
+    visual_bert.encoder.layer[0].register_forward_hook(
+        lambda _, inputs, __: computed.append(inputs[0].shape[:-1].numel())
+    )
+    visual_bert(*visual_bert_inputs(batch, encoder(batch).features))
     assert computed == [int(batch["text_mask"].sum() + 4 * batch["region_mask"].sum())]

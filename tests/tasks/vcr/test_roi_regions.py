@@ -20,7 +20,7 @@ def batch(images: int = 2) -> dict[str, torch.Tensor]:
     return {
         "image": torch.randn(images, 3, 48, 96),
         "region_pixel_boxes": boxes * mask[..., None],
-        "region_segm": shapes * mask[..., None, None],
+        "region_masks": shapes * mask[..., None, None],
         "region_classes": torch.tensor([[0, 1, 5, 0], [0, 80, 0, 0]])[:images],
         "region_mask": mask,
     }
@@ -31,7 +31,7 @@ def small(**settings):
 
 
 def vectors(backbone: RoiBackbone, sample: dict[str, torch.Tensor]) -> torch.Tensor:
-    return backbone(sample["image"], sample["region_pixel_boxes"], sample["region_segm"], sample["region_mask"])
+    return backbone(sample["image"], sample["region_pixel_boxes"], sample["region_masks"], sample["region_mask"])
 
 
 def test_resnet50_has_r2cs_strides():
@@ -70,7 +70,7 @@ def test_vectors_are_those_of_the_parts_one_after_the_other():
         found = vectors(backbone, sample)
         resnet, rows = backbone.resnet, []
         for image, boxes, shapes, mask in zip(
-            *(sample[name] for name in ("image", "region_pixel_boxes", "region_segm", "region_mask")), strict=True
+            *(sample[name] for name in ("image", "region_pixel_boxes", "region_masks", "region_mask")), strict=True
         ):
             maps = resnet.maxpool(torch.relu(resnet.bn1(resnet.conv1(image[None]))))
             maps = resnet.layer3(resnet.layer2(resnet.layer1(maps)))
@@ -119,15 +119,15 @@ def test_class_and_mask_matter():
         }
     ).features
     assert (before != other_class).any(dim=2).nonzero().tolist() == [[0, 1]]
-    shapes = sample["region_segm"].clone()
+    shapes = sample["region_masks"].clone()
     shapes[0, 2] = 1 - shapes[0, 2]
-    other_mask = encoder({**sample, "region_segm": shapes}).features
+    other_mask = encoder({**sample, "region_masks": shapes}).features
     assert (before - other_mask).abs().amax(dim=2).gt(1e-6).nonzero().tolist() == [[0, 2]]
 
 
 def test_masks_of_a_new_backbone_add_nothing_and_are_learnt():
     encoder, sample = small(), batch()
-    zeroed = {**sample, "region_segm": torch.zeros_like(sample["region_segm"])}
+    zeroed = {**sample, "region_masks": torch.zeros_like(sample["region_masks"])}
     encoder.eval()
     assert torch.equal(encoder(sample).features, encoder(zeroed).features)
     encoder.train()(sample).features.square().sum().backward()

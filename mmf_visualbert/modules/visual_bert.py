@@ -28,8 +28,8 @@ class Pooler(nn.Module):
         return torch.tanh(self.dense(first))
 
 
-class VisualBert(nn.Module):
-    """The trunk that all tasks share.
+class VisualBertEncoder(nn.Module):
+    """The encoder that all tasks share.
 
     With early fusion (the default) text and regions go through all layers together. Without it (§4, "w/o Early
     Fusion") the encoder sees the text alone, and `additional_layer` combines its output with the embedded regions.
