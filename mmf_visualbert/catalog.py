@@ -1,31 +1,53 @@
-"""Names of our parts, kept without MMF; `registration` hands the same names to MMF's registry.
+"""Names of our parts, kept without MMF; `plugin.registration` hands the same names to MMF's registry.
 
-Kinds and what is registered under them:
+Kinds and what is registered under them (`contracts` has the types):
 
 - `processor`: a class that takes plain keywords and is called by a dataset.
-- `dataset`: a function `(config: Mapping, split: str, processors: Mapping) -> dataset`.
-- `region_encoder`: a module class, `forward(batch) -> NamedTuple` with `features` (B, R, D), for regions
-  made from images.
-- `head`: a module class, `forward(encoded, batch) -> NamedTuple`.
-- `loss`: a module class, `forward(sample_list, model_output) -> Tensor`.
-- `metric`: a class with `required_params` and `calculate(sample_list, model_output) -> Tensor`.
+- `dataset`: a `DatasetBuilder`, with the yaml of its defaults.
+- `region_encoder`: a builder of a `RegionEncoder`, for regions made from images.
+- `head`: a class of `Head`.
+- `loss`: a `Loss`. `metric`: a `Metric`.
 - `optimizer`, `scheduler`: classes in torch's own shape.
+
+Tasks (`contracts.Task`) are kept beside them. A part takes typed keywords; the annotations of its constructor are the
+keys that its `params` may have in a yaml.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, overload
 
 from mmf_visualbert.errors import InputError
 
+if TYPE_CHECKING:
+    from mmf_visualbert.contracts import DatasetBuilder, Head, Loss, Metric, RegionEncoder, Task
+
 KINDS = ("processor", "dataset", "region_encoder", "head", "loss", "metric", "optimizer", "scheduler")
 PREFIX = "visualbert_"
+PACKAGE = Path(__file__).resolve().parent
+ROOMS = ("processors", "modules", "losses", "metrics", "tasks")
 
-Part = TypeVar("Part", bound=Callable[..., Any])
+Factory = TypeVar("Factory", bound=Callable[..., Any])
+Listener = Callable[[str, str], None]
+
 _parts: dict[str, dict[str, Callable[..., Any]]] = {kind: {} for kind in KINDS}
+_dataset_configs: dict[str, Path] = {}
+_tasks: dict[str, Task] = {}
+_listeners: list[Listener] = []
+_complete = False
 
 
-def register(kind: str, name: str) -> Callable[[Part], Part]:
+def register(kind: str, name: str, config: Path | None = None) -> Callable[[Factory], Factory]:
     """Decorator that files a class or function under `kind` and `name`.
+
+    Args:
+        kind: one of `KINDS`.
+        name: begins with our prefix.
+        config: of a dataset: the yaml of its defaults; None for `configs/datasets/<name without prefix>.yaml`.
 
     Raises:
         ValueError: for an unknown kind, a name without our prefix, or a name that is taken (MMF overwrites silently).
@@ -35,22 +57,73 @@ def register(kind: str, name: str) -> Callable[[Part], Part]:
     if not name.startswith(PREFIX):
         raise ValueError(f"the name '{name}' has to begin with '{PREFIX}', so that it never clashes with MMF's own")
 
-    def file_part(part: Part) -> Part:
+    def file_part(part: Factory) -> Factory:
         taken = _parts[kind].get(name)
         if taken is not None and taken.__qualname__ != part.__qualname__:
             raise ValueError(f"the {kind} '{name}' is registered already, by {taken.__module__}.{taken.__qualname__}")
         _parts[kind][name] = part
+        if config is not None:
+            _dataset_configs[name] = config
+        for listener in _listeners:
+            listener(kind, name)
         return part
 
     return file_part
 
 
+def register_task(task: Task) -> None:
+    """Files a task's record; a package that is imported again files it again.
+
+    Raises:
+        ValueError: where another dataset's task has its name.
+    """
+    taken = _tasks.get(task.name)
+    if taken is not None and taken.dataset != task.dataset:
+        raise ValueError(f"the task '{task.name}' is registered already, with the dataset {taken.dataset}")
+    _tasks[task.name] = task
+
+
+def listen(listener: Listener) -> None:
+    """Calls `listener(kind, name)` for every part that is registered from now on."""
+    _listeners.append(listener)
+
+
+def import_parts() -> None:
+    """Imports every module that files parts; a new file in a room, or folder in `tasks`, needs no other line.
+
+    Folders of `tasks` that begin with an underscore are templates, and are left alone.
+    """
+    global _complete
+    if _complete:
+        return
+    _complete = True
+    for room in ROOMS:
+        package = importlib.import_module(f"mmf_visualbert.{room}")
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not any(part.startswith("_") for part in module.name.split(".")):
+                importlib.import_module(module.name)
+
+
+@overload
+def get(kind: Literal["dataset"], name: str) -> DatasetBuilder: ...
+@overload
+def get(kind: Literal["head"], name: str) -> type[Head]: ...
+@overload
+def get(kind: Literal["region_encoder"], name: str) -> Callable[..., RegionEncoder]: ...
+@overload
+def get(kind: Literal["loss"], name: str) -> Callable[..., Loss]: ...
+@overload
+def get(kind: Literal["metric"], name: str) -> Callable[..., Metric]: ...
+@overload
+def get(kind: str, name: str) -> Callable[..., Any]: ...
 def get(kind: str, name: str) -> Callable[..., Any]:
     """The part registered under `kind` and `name`.
 
     Raises:
         InputError: where there is none; the message lists what there is.
     """
+    if name not in _parts[kind]:
+        import_parts()
     try:
         return _parts[kind][name]
     except KeyError:
@@ -58,15 +131,82 @@ def get(kind: str, name: str) -> Callable[..., Any]:
         raise InputError(f"there is no {kind} named '{name}'; available: {available}") from None
 
 
+def names(kind: str) -> list[str]:
+    """All names registered under `kind`, sorted."""
+    return sorted(_parts[kind])
+
+
+def dataset_config(name: str) -> Path:
+    """The yaml with the defaults of the dataset registered as `name`."""
+    return _dataset_configs.get(name, PACKAGE / "configs" / "datasets" / f"{name.removeprefix(PREFIX)}.yaml")
+
+
+def tasks() -> dict[str, Task]:
+    """All tasks by name, sorted."""
+    import_parts()
+    return dict(sorted(_tasks.items()))
+
+
+def task(name: str) -> Task:
+    """The task of this name.
+
+    Raises:
+        InputError: where there is none; the message lists what there is.
+    """
+    known = tasks()
+    if name not in known:
+        raise InputError(f"there is no task '{name}'; name one of {', '.join(known)}")
+    return known[name]
+
+
+def task_of_dataset(dataset: str) -> Task | None:
+    """The task whose dataset is registered as `dataset`; None where there is none."""
+    return next((task for task in tasks().values() if task.dataset == dataset), None)
+
+
+class Keywords(NamedTuple):
+    """The keywords of a part: all of them in order, and those that have to be given."""
+
+    known: tuple[str, ...]
+    required: tuple[str, ...]
+
+
+def keywords(part: Callable[..., Any]) -> Keywords:
+    """The typed keywords that a class or function takes."""
+    function: Any = part.__init__ if isinstance(part, type) else part  # type: ignore[misc]
+    known = tuple(name for name in function.__annotations__ if name != "return")
+    by_place = function.__code__.co_varnames[: function.__code__.co_argcount]
+    optional = {*by_place[len(by_place) - len(function.__defaults__ or ()) :], *(function.__kwdefaults__ or {})}
+    return Keywords(known, tuple(name for name in known if name not in optional))
+
+
+def require_keywords(kind: str, name: str, given: Collection[str], beside: Collection[str] = ()) -> None:
+    """Refuses keys that the part does not take, and missing ones that it needs.
+
+    Args:
+        kind, name: of the part.
+        given: the keys of a yaml's `params`.
+        beside: keys that somebody else gives, and a yaml may not.
+
+    Raises:
+        InputError: naming the first.
+    """
+    takes = keywords(get(kind, name))
+    free = [key for key in takes.known if key not in beside]
+    unknown = sorted(set(given) - set(free))
+    if unknown:
+        raise InputError(f"the {kind} {name} knows no '{unknown[0]}'; it takes {', '.join(free) or 'nothing'}")
+    missing = [key for key in takes.required if key not in given and key not in beside]
+    if missing:
+        raise InputError(f"the {kind} {name} needs '{missing[0]}'")
+
+
 def build(kind: str, given: Mapping[str, Any]) -> Any:
     """The part that a section of a yaml names, built: `type` is its name, `params` its keywords, if it has any.
 
     Raises:
-        InputError: as `get`.
+        InputError: as `get`, and for keys that the part does not take.
     """
-    return get(kind, given["type"])(**(given.get("params") or {}))
-
-
-def names(kind: str) -> list[str]:
-    """All names registered under `kind`, sorted."""
-    return sorted(_parts[kind])
+    params = given.get("params") or {}
+    require_keywords(kind, given["type"], params)
+    return get(kind, given["type"])(**params)

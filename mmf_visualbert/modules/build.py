@@ -1,6 +1,6 @@
 """Builders of the encoder and of heads, from plain keywords. The only place where parts are chosen by name."""
 
-import inspect
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,28 +11,29 @@ from transformers import BertConfig, BertForPreTraining
 from transformers.models.bert.modeling_bert import BertLayer
 
 from mmf_visualbert import catalog
+from mmf_visualbert.contracts import Head, HeadWeights, ModelFacts
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.modules.embeddings import VisualBertEmbeddings
 from mmf_visualbert.modules.encoder import Encoder, Layer
 from mmf_visualbert.modules.visual_bert import Pooler, VisualBertEncoder
 
 FUSIONS = ("early", "late")
+# Keywords of a head that are the model's alone to give.
+OF_MODEL = ("hidden_size", "word_embeddings")
 
 
 class BertWeights(NamedTuple):
     """A BERT, taken apart.
 
     Attributes:
-        config: its sizes.
-        visual_bert: weights of `VisualBertEncoder`'s text side, by our names; with the pooler.
-        masked_lm: weights of the head `visualbert_masked_lm`; empty where the BERT came without them.
-        sentence_image: weights of the head `visualbert_sentence_image`, from next sentence prediction; empty likewise.
+        name: its hub name or folder.
+        encoder: weights of the text side, by our names; with the pooler.
+        heads: what heads may start from.
     """
 
-    config: BertConfig
-    visual_bert: dict[str, Tensor]
-    masked_lm: dict[str, Tensor]
-    sentence_image: dict[str, Tensor]
+    name: str
+    encoder: dict[str, Tensor]
+    heads: HeadWeights
 
 
 @lru_cache(maxsize=1)
@@ -48,11 +49,8 @@ def bert_config(bert: str) -> BertConfig:
         raise unavailable(bert, error) from error
 
 
-_read_heads: dict[str, BertWeights] = {}
-
-
 def bert_weights(bert: str) -> BertWeights:
-    """Weights of a BERT by its hub name or local folder. The small part for heads is remembered for `head_weights`.
+    """Weights of a BERT by its hub name or local folder.
 
     Raises:
         InputError: where they cannot be had.
@@ -72,14 +70,7 @@ def bert_weights(bert: str) -> BertWeights:
 
     predictions = below("cls.predictions.", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias")
     relationship = {f"classifier.{key}": value for key, value in below("cls.seq_relationship.").items()}
-    _read_heads.clear()
-    _read_heads[bert] = BertWeights(config, {}, predictions, relationship)
-    return _read_heads[bert]._replace(visual_bert=below("bert."))
-
-
-def head_weights(bert: str) -> BertWeights:
-    """`bert_weights` without the encoder: building the heads after the encoder does not read the BERT again."""
-    return _read_heads[bert] if bert in _read_heads else bert_weights(bert)._replace(visual_bert={})
+    return BertWeights(bert, below("bert."), HeadWeights(predictions, relationship))
 
 
 def unavailable(bert: str, error: Exception) -> InputError:
@@ -99,7 +90,7 @@ def unavailable(bert: str, error: Exception) -> InputError:
 def build_visual_bert(
     *,
     region_dimension: int,
-    bert: str | None = None,
+    bert: str | BertWeights | None = None,
     random_init: bool = False,
     fusion: str = "early",
     alignment: str = "sum",
@@ -112,7 +103,8 @@ def build_visual_bert(
 
     Args:
         region_dimension: D, dimension of a region's feature vector.
-        bert: hub name or local folder. Its config gives the size, its weights the start (§4).
+        bert: hub name, local folder, or weights that were read already. Its config gives the size, its weights the
+            start (§4).
         random_init: take only the size of `bert` (Table 5, C3). Where `bert` is None it has to be True.
         fusion: "early", or "late" for "w/o Early Fusion" (§4).
         alignment: "sum" (§3.2) or "mean" (the authors' code) of the positions of aligned words.
@@ -131,7 +123,9 @@ def build_visual_bert(
         raise InputError(f"fusion is '{fusion}', but it has to be one of {', '.join(FUSIONS)}")
     if bert is None and not random_init:
         raise InputError("name a BERT with bert: <hub name or folder>, or set random_init: true for random weights")
-    config = bert_config_of_size(bert, sizes)
+    weights = bert if isinstance(bert, BertWeights) else None
+    name = bert.name if isinstance(bert, BertWeights) else bert
+    config = bert_config_of_size(name, sizes)
     embeddings = VisualBertEmbeddings(
         vocab_size=config.vocab_size,
         hidden_size=config.hidden_size,
@@ -150,8 +144,8 @@ def build_visual_bert(
         attention=attention,
     )
     initialise(model, config.initializer_range)
-    if not random_init:
-        load_bert(model, bert_weights(bert).visual_bert, bert)
+    if not random_init and name is not None:
+        load_bert(model, weights or bert_weights(name))
     model.embeddings.copy_text_tables_to_regions()
     return model
 
@@ -210,45 +204,54 @@ def initialise(module: nn.Module, deviation: float = 0.02) -> None:
             part.bias.zero_()
 
 
-def load_bert(model: VisualBertEncoder, state: dict[str, Tensor], bert: str) -> None:
+def load_bert(model: VisualBertEncoder, weights: BertWeights) -> None:
     """Copy BERT's weights into the text side, the layers and the pooler.
 
     Raises:
-        InputError: where a weight of the text side or a layer is missing in `state`.
+        InputError: where a weight of the text side or a layer is missing.
     """
     wanted = model.state_dict()
-    known = {key: value for key, value in state.items() if key in wanted}
+    known = {key: value for key, value in weights.encoder.items() if key in wanted}
     ours = ("embeddings.visual_", "additional_layer.", "pooler.")
     missing = [key for key in wanted if key not in known and not key.startswith(ours)]
     if missing:
-        raise InputError(f"the BERT '{bert}' has no {missing[0]}; name a model of the BERT family")
+        raise InputError(f"the BERT '{weights.name}' has no {missing[0]}; name a model of the BERT family")
     model.load_state_dict(known, strict=False)
 
 
-def build_head(name: str, visual_bert: VisualBertEncoder, bert: str | None = None, **settings: Any) -> nn.Module:
-    """The head registered as `name`, fitted to the encoder `visual_bert`.
+def model_facts(
+    visual_bert: VisualBertEncoder, dropout: float | None = None, answers: Sequence[str] | None = None
+) -> ModelFacts:
+    """What heads are fitted to: the encoder's sizes and word embeddings, and what the run says beside them."""
+    return ModelFacts(
+        hidden_size=visual_bert.hidden_size,
+        num_heads=visual_bert.num_heads,
+        word_embeddings=visual_bert.embeddings.word_embeddings,
+        dropout=dropout,
+        answers=answers,
+    )
 
-    A head's constructor may ask for `hidden_size` and `word_embeddings`, which are the encoder's, and for `heads`,
-    which is the encoder's number of attention heads unless `settings` say otherwise; all else comes from `settings`.
-    A head with a method `load_bert(weights: BertWeights)` starts from that BERT's weights where `bert` is given.
+
+def build_head(
+    name: str, visual_bert: VisualBertEncoder | ModelFacts, weights: HeadWeights | None = None, **settings: Any
+) -> Head:
+    """The head registered as `name`, fitted to an encoder.
+
+    Args:
+        name: of the head.
+        visual_bert: the encoder, or the facts of it.
+        weights: of the BERT that the head starts from; None for random weights.
+        settings: keywords of its constructor, over those that `Head.fitted` gives.
 
     Raises:
         InputError: for an unknown head or setting, or one that is missing.
     """
     head = catalog.get("head", name)
-    accepted = inspect.signature(head).parameters
-    fixed = {"hidden_size": visual_bert.hidden_size, "word_embeddings": visual_bert.embeddings.word_embeddings}
-    given = {**fixed, "heads": visual_bert.encoder.layer[0].num_heads, **settings}
-    free = [key for key in accepted if key not in fixed]
-    unknown = sorted(set(settings) - set(free))
-    if unknown:
-        raise InputError(f"the head {name} knows no '{unknown[0]}'; it takes {', '.join(free)}")
-    missing = [key for key, what in accepted.items() if what.default is what.empty and key not in given]
-    if missing:
-        raise InputError(f"the head {name} needs '{missing[0]}'")
-    arguments = {key: value for key, value in given.items() if key in accepted}
-    built = head(**arguments)
+    facts = visual_bert if isinstance(visual_bert, ModelFacts) else model_facts(visual_bert)
+    given = {**head.fitted(facts), **settings}
+    catalog.require_keywords("head", name, [key for key in given if key not in OF_MODEL], beside=OF_MODEL)
+    built = head(**given)
     initialise(built)
-    if bert is not None and hasattr(built, "load_bert"):
-        built.load_bert(head_weights(bert))
+    if weights is not None:
+        built.load_bert(weights)
     return built

@@ -1,14 +1,12 @@
 """From the plain model config to the model's parts. The one place where the config of the model ends."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from torch import nn
-
 from mmf_visualbert import catalog
+from mmf_visualbert.contracts import Head, RegionEncoder
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.modules.build import bert_config, build_head, build_visual_bert
+from mmf_visualbert.modules.build import bert_config, bert_weights, build_head, build_visual_bert, model_facts
 from mmf_visualbert.modules.visual_bert import VisualBertEncoder
 
 PRECISIONS = ("fp32", "bf16")
@@ -25,8 +23,8 @@ class ModelParts(NamedTuple):
     """
 
     visual_bert: VisualBertEncoder
-    region_encoder: nn.Module | None
-    heads: dict[str, nn.Module]
+    region_encoder: RegionEncoder | None
+    heads: dict[str, Head]
     precision: str
 
 
@@ -50,8 +48,9 @@ def build_parts(
     heads = _heads(config)
     bert = config["bert"]
     sizes = _sizes(config, vocab_size)
+    weights = None if config["random_init"] or bert is None else bert_weights(bert)
     visual_bert = build_visual_bert(
-        bert=bert,
+        bert=weights or bert,
         random_init=config["random_init"] or bert is None,
         region_dimension=config["region_dimension"],
         fusion=config["fusion"],
@@ -61,9 +60,9 @@ def build_parts(
         pooler=any(catalog.get("head", head["type"]).needs_pooler for head in heads),
         **sizes,
     )
-    from_bert = None if config["random_init"] else bert
+    facts = model_facts(visual_bert, config["dropout"], answers)
     built = {
-        head["type"]: build_head(head["type"], visual_bert, from_bert, **_head_settings(head, config, answers))
+        head["type"]: build_head(head["type"], facts, weights and weights.heads, **(head.get("params") or {}))
         for head in heads
     }
     return ModelParts(visual_bert, _region_encoder(config), built, config["precision"])
@@ -100,21 +99,10 @@ def _sizes(config: Mapping[str, Any], vocab_size: int | None) -> dict[str, Any]:
     return sizes
 
 
-def _head_settings(head: Mapping[str, Any], config: Mapping[str, Any], answers: Sequence[str] | None) -> dict[str, Any]:
-    """A head's own params, and what the run knows that its constructor asks for."""
-    settings = dict(head.get("params") or {})
-    accepted = inspect.signature(catalog.get("head", head["type"])).parameters
-    if "answers" in accepted and answers is not None:
-        settings.setdefault("answers", answers)
-        settings.setdefault("num_labels", len(answers))
-    if "dropout" in accepted and config["dropout"] is not None:
-        settings.setdefault("dropout", config["dropout"])
-    return settings
-
-
-def _region_encoder(config: Mapping[str, Any]) -> nn.Module | None:
+def _region_encoder(config: Mapping[str, Any]) -> RegionEncoder | None:
     encoder = config["region_encoder"]
     if not encoder:
         return None
-    build = catalog.get("region_encoder", encoder["type"])
-    return build(region_dimension=config["region_dimension"], **(encoder.get("params") or {}))
+    params = encoder.get("params") or {}
+    catalog.require_keywords("region_encoder", encoder["type"], params, beside=("region_dimension",))
+    return catalog.get("region_encoder", encoder["type"])(region_dimension=config["region_dimension"], **params)

@@ -69,6 +69,11 @@ class VisualBertEncoder(nn.Module):
         """H."""
         return self.embeddings.word_embeddings.embedding_dim
 
+    @property
+    def num_heads(self) -> int:
+        """Attention heads of each layer."""
+        return self.encoder.layer[0].num_heads
+
     def forward(
         self,
         text: TextInputs,

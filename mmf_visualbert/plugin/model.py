@@ -84,9 +84,12 @@ class VisualBERT(BaseModel):
 
     def _rows(self, sample_list: Mapping[str, Any]) -> Tensor | None:
         """The text positions whose last state any head reads; None where a head reads all of them."""
-        if not all(hasattr(head, "rows") for head in self.heads.values()):
-            return None
-        rows = [head.rows(sample_list) for head in self.heads.values()]
+        rows = []
+        for head in self.heads.values():
+            wanted = head.rows(sample_list)
+            if wanted is None:
+                return None
+            rows.append(wanted)
         return torch.stack(rows).any(dim=0) if rows else None
 
     def get_optimizer_parameters(self, config: Any) -> list[dict[str, Any]]:

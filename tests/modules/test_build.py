@@ -7,7 +7,7 @@ from transformers import BertConfig, BertForMaskedLM, BertForPreTraining, BertMo
 
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.modules import build
-from mmf_visualbert.modules.build import bert_config, bert_weights, build_head, build_visual_bert, head_weights
+from mmf_visualbert.modules.build import bert_config, bert_weights, build_head, build_visual_bert
 from mmf_visualbert.modules.heads import masked_lm, sentence_image  # noqa: F401
 
 
@@ -42,30 +42,31 @@ def test_size_and_weights_come_from_bert(bert):
 def test_heads_start_from_berts(bert):
     folder, theirs = bert
     model = build_visual_bert(bert=folder, region_dimension=24)
-    masked = build_head("visualbert_masked_lm", model, bert=folder)
+    weights = bert_weights(folder).heads
+    masked = build_head("visualbert_masked_lm", model, weights)
     states = torch.randn(4, 32)
     torch.testing.assert_close(masked.logits(states), theirs.cls.predictions(states))
-    matched = build_head("visualbert_sentence_image", model, bert=folder)
+    matched = build_head("visualbert_sentence_image", model, weights)
     torch.testing.assert_close(matched.classifier(states), theirs.cls.seq_relationship(states))
 
 
 def test_heads_after_the_trunk_do_not_read_again(bert, monkeypatch):
     folder, _ = bert
-    model = build_visual_bert(bert=folder, region_dimension=24)
+    weights = bert_weights(folder)
     monkeypatch.setattr(build, "bert_weights", lambda name: pytest.fail("read again"))
-    build_head("visualbert_masked_lm", model, bert=folder)
-    assert head_weights(folder).visual_bert == {}
+    model = build_visual_bert(bert=weights, region_dimension=24)
+    build_head("visualbert_masked_lm", model, weights.heads)
 
 
 @pytest.mark.parametrize("rival", [BertModel, BertForMaskedLM])
 def test_bert_without_all_heads(tmp_path, rival):
     theirs = rival(BertConfig(**SIZE))
     theirs.save_pretrained(tmp_path / "bert")
-    weights = bert_weights(str(tmp_path / "bert"))
+    weights = bert_weights(str(tmp_path / "bert")).heads
     assert weights.sentence_image == {} and bool(weights.masked_lm) == (rival is BertForMaskedLM)
     model = build_visual_bert(bert=str(tmp_path / "bert"), region_dimension=24)
-    build_head("visualbert_masked_lm", model, bert=str(tmp_path / "bert"))
-    build_head("visualbert_sentence_image", model, bert=str(tmp_path / "bert"))
+    build_head("visualbert_masked_lm", model, weights)
+    build_head("visualbert_sentence_image", model, weights)
     words = theirs.get_input_embeddings().weight
     assert torch.equal(model.embeddings.word_embeddings.weight, words)
 

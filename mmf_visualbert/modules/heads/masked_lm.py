@@ -4,13 +4,14 @@ Shapes: B batch, C texts an image, T word pieces, H hidden size, V vocabulary, M
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mmf_visualbert.catalog import register
+from mmf_visualbert.contracts import Head, HeadWeights, ModelFacts
 from mmf_visualbert.modules.heads.batch import number_of_samples
 from mmf_visualbert.modules.inputs import Encoded
 
@@ -45,7 +46,7 @@ class Transform(nn.Module):
 
 
 @register("head", "visualbert_masked_lm")
-class MaskedLMHead(nn.Module):
+class MaskedLMHead(Head):
     """BERT's masked LM head, the word embeddings as its last map, computed where a word piece is masked, nowhere else.
 
     Args:
@@ -54,7 +55,7 @@ class MaskedLMHead(nn.Module):
         layer_norm_eps: epsilon of the LayerNorm.
     """
 
-    needs_pooler = False
+    needs_pooler: ClassVar[bool] = False
 
     def __init__(self, *, hidden_size: int, word_embeddings: nn.Embedding, layer_norm_eps: float = 1e-12) -> None:
         super().__init__()
@@ -62,8 +63,13 @@ class MaskedLMHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(word_embeddings.num_embeddings))
         self._tied = (word_embeddings,)  # in a tuple, so that torch does not make it a part of this module
 
-    def load_bert(self, weights: Any) -> None:
-        """Start from BERT's own masked LM head. `weights`: `modules.build.BertWeights`."""
+    @classmethod
+    def fitted(cls, model: ModelFacts) -> dict[str, Any]:
+        """The encoder's size and word embeddings."""
+        return {"hidden_size": model.hidden_size, "word_embeddings": model.word_embeddings}
+
+    def load_bert(self, weights: HeadWeights) -> None:
+        """Start from BERT's own masked LM head."""
         if weights.masked_lm:
             self.load_state_dict(weights.masked_lm)
 

@@ -4,11 +4,12 @@ Shapes: B batch, C choices, H hidden size, N classes.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
 from mmf_visualbert.catalog import register
+from mmf_visualbert.contracts import Head, HeadWeights, ModelFacts
 from mmf_visualbert.modules.heads.batch import no_rows, number_of_samples
 from mmf_visualbert.modules.inputs import Encoded
 
@@ -20,7 +21,7 @@ class ScoresOutput(NamedTuple):
 
 
 @register("head", "visualbert_pooled")
-class PooledHead(nn.Module):
+class PooledHead(Head):
     """Dropout and one linear map of the pooled state: is the caption true of the two images (§4.3)?
 
     Args:
@@ -29,12 +30,20 @@ class PooledHead(nn.Module):
         dropout: probability of dropping an element of the state.
     """
 
-    needs_pooler = True
+    needs_pooler: ClassVar[bool] = True
 
     def __init__(self, *, hidden_size: int, num_labels: int = 2, dropout: float = 0.1) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(hidden_size, num_labels)
+
+    @classmethod
+    def fitted(cls, model: ModelFacts) -> dict[str, Any]:
+        """The encoder's size, and the configuration's dropout."""
+        return model.with_dropout(hidden_size=model.hidden_size)
+
+    def load_bert(self, weights: HeadWeights) -> None:
+        """No weight of a BERT fits."""
 
     def rows(self, batch: Mapping[str, Tensor]) -> Tensor:
         """(B, T) bool, the text positions that this head reads: none."""
@@ -46,7 +55,7 @@ class PooledHead(nn.Module):
 
 
 @register("head", "visualbert_choice")
-class ChoiceHead(nn.Module):
+class ChoiceHead(Head):
     """Dropout and a linear map of the pooled state to one logit a sequence; the softmax is over the choices (§4.2).
 
     Args:
@@ -54,12 +63,20 @@ class ChoiceHead(nn.Module):
         dropout: probability of dropping an element of the state.
     """
 
-    needs_pooler = True
+    needs_pooler: ClassVar[bool] = True
 
     def __init__(self, *, hidden_size: int, dropout: float = 0.1) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(hidden_size, 1)
+
+    @classmethod
+    def fitted(cls, model: ModelFacts) -> dict[str, Any]:
+        """The encoder's size, and the configuration's dropout."""
+        return model.with_dropout(hidden_size=model.hidden_size)
+
+    def load_bert(self, weights: HeadWeights) -> None:
+        """No weight of a BERT fits."""
 
     def rows(self, batch: Mapping[str, Tensor]) -> Tensor:
         """(B * C, T) bool, the text positions that this head reads: none."""

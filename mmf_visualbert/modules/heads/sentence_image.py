@@ -4,12 +4,13 @@ Shapes: B batch, C texts an image, H hidden size.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from mmf_visualbert.catalog import register
+from mmf_visualbert.contracts import Head, HeadWeights, ModelFacts
 from mmf_visualbert.modules.heads.batch import no_rows
 from mmf_visualbert.modules.inputs import Encoded
 
@@ -31,7 +32,7 @@ class SentenceImageOutput(NamedTuple):
 
 
 @register("head", "visualbert_sentence_image")
-class SentenceImageHead(nn.Module):
+class SentenceImageHead(Head):
     """A linear map of the pooled state to two classes: does the text describe the image?
 
     Class 1 is "yes", as in the authors' code. It is the other way round in BERT's next sentence prediction (0 = the
@@ -42,14 +43,19 @@ class SentenceImageHead(nn.Module):
         hidden_size: H.
     """
 
-    needs_pooler = True
+    needs_pooler: ClassVar[bool] = True
 
     def __init__(self, *, hidden_size: int) -> None:
         super().__init__()
         self.classifier = nn.Linear(hidden_size, 2)
 
-    def load_bert(self, weights: Any) -> None:
-        """Start from BERT's next sentence prediction, as the authors do. `weights`: `modules.build.BertWeights`."""
+    @classmethod
+    def fitted(cls, model: ModelFacts) -> dict[str, Any]:
+        """The encoder's size."""
+        return {"hidden_size": model.hidden_size}
+
+    def load_bert(self, weights: HeadWeights) -> None:
+        """Start from BERT's next sentence prediction, as the authors do."""
         if weights.sentence_image:
             self.load_state_dict(weights.sentence_image)
 

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from mmf_visualbert.catalog import register
+from mmf_visualbert.contracts import Head, HeadWeights, ModelFacts
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.modules.inputs import Encoded
 
@@ -62,13 +63,13 @@ class PhraseGroundingOutput(NamedTuple):
 
 
 @register("head", "visualbert_phrase_grounding")
-class PhraseGrounding(nn.Module):
+class PhraseGrounding(Head):
     """The average, over its heads, of one more self-attention's weights from a phrase to the regions.
 
     The query is the last layer's state at the last sub-word of the phrase, the keys are those at the regions. Each
     head's weights are normalised over the regions of the image, because the answer is one of them; their mean is a
     probability. Nothing reads the block's output, so it has neither values nor an output map, and no unused parameter.
-    The head reads the states of regions, so it does not say with `rows` that some rows of the text are enough.
+    The head reads the states of regions, so no rows of the text are enough.
 
     Args:
         hidden_size: H.
@@ -80,7 +81,7 @@ class PhraseGrounding(nn.Module):
         InputError: where hidden_size is no multiple of heads and head_size is not given.
     """
 
-    needs_pooler = False
+    needs_pooler: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -96,11 +97,22 @@ class PhraseGrounding(nn.Module):
                 f"visualbert_phrase_grounding: hidden_size {hidden_size} is not a multiple of heads {heads}; "
                 "set heads or head_size"
             )
-        self.heads = heads
+        self.num_heads = heads
         self.head_size = head_size or hidden_size // heads
         self.phrase_types = phrase_types
-        self.query = nn.Linear(hidden_size, self.heads * self.head_size)
-        self.key = nn.Linear(hidden_size, self.heads * self.head_size)
+        self.query = nn.Linear(hidden_size, self.num_heads * self.head_size)
+        self.key = nn.Linear(hidden_size, self.num_heads * self.head_size)
+
+    @classmethod
+    def fitted(cls, model: ModelFacts) -> dict[str, Any]:
+        """As wide as the encoder, with as many heads."""
+        return {"hidden_size": model.hidden_size, "heads": model.num_heads}
+
+    def load_bert(self, weights: HeadWeights) -> None:
+        """No weight of a BERT fits."""
+
+    def rows(self, batch: Mapping[str, Tensor]) -> None:
+        """Every state: it reads those of regions."""
 
     def forward(self, encoded: Encoded, batch: Mapping[str, Tensor]) -> PhraseGroundingOutput:
         """Scores of every phrase, and, where the batch has `phrase_targets`, the counts that recall is made of.
@@ -134,10 +146,10 @@ class PhraseGrounding(nn.Module):
         logits = (queries @ keys.transpose(-1, -2)).float() / math.sqrt(self.head_size)
         # Not -inf: an image without regions would give a gradient of NaN.
         logits = logits.masked_fill(~encoded.region_mask[:, None, None, :], torch.finfo(logits.dtype).min)
-        return logits.log_softmax(dim=-1).logsumexp(dim=1) - math.log(self.heads)
+        return logits.log_softmax(dim=-1).logsumexp(dim=1) - math.log(self.num_heads)
 
     def _split(self, states: Tensor) -> Tensor:
-        return states.unflatten(2, (self.heads, self.head_size)).transpose(1, 2)
+        return states.unflatten(2, (self.num_heads, self.head_size)).transpose(1, 2)
 
 
 def count_hits(log_probabilities: Tensor, batch: Mapping[str, Tensor], phrase_types: int) -> PhraseCounts:

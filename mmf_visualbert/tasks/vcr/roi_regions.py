@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mmf_visualbert.catalog import register
+from mmf_visualbert.contracts import RegionEncoder
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.tasks.vcr.roi_backbone import RoiBackbone
 from mmf_visualbert.tasks.vcr.roi_resnet import build_resnet
@@ -32,7 +33,7 @@ class RegionsOutput(NamedTuple):
     region_class_logits: Tensor | None = None
 
 
-class RoiRegions(nn.Module):
+class RoiRegions(RegionEncoder):
     """A region's vector from the backbone and an embedding of its class -> dropout -> linear -> ReLU, as R2C.
 
     Args:

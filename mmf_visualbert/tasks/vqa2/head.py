@@ -4,12 +4,13 @@ Shapes: B batch, H hidden size, N answers.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from mmf_visualbert.catalog import register
+from mmf_visualbert.contracts import Head, HeadWeights, ModelFacts
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.modules.inputs import Encoded
 from mmf_visualbert.tasks.vqa2.answers import unknown_index
@@ -29,7 +30,7 @@ class AnswerOutput(NamedTuple):
 
 
 @register("head", "visualbert_answer")
-class AnswerHead(nn.Module):
+class AnswerHead(Head):
     """Dropout and one linear map of the state at [MASK] after the question (Appendix A), as in the authors' code.
 
     The answers that the rows of the map stand for are kept in the checkpoint: they are handed over once with
@@ -42,7 +43,7 @@ class AnswerHead(nn.Module):
         answers: the N answers in the order of the labels.
     """
 
-    needs_pooler = False
+    needs_pooler: ClassVar[bool] = False
 
     def __init__(
         self, *, hidden_size: int, num_labels: int, dropout: float = 0.1, answers: Sequence[str] | None = None
@@ -53,6 +54,17 @@ class AnswerHead(nn.Module):
         self.answers: list[str] = []
         if answers is not None:
             self.set_answers(answers)
+
+    @classmethod
+    def fitted(cls, model: ModelFacts) -> dict[str, Any]:
+        """The encoder's size, the configuration's dropout, and as many labels as the dataset has answers."""
+        settings = model.with_dropout(hidden_size=model.hidden_size)
+        if model.answers is not None:
+            settings |= {"answers": model.answers, "num_labels": len(model.answers)}
+        return settings
+
+    def load_bert(self, weights: HeadWeights) -> None:
+        """No weight of a BERT fits."""
 
     def set_answers(self, answers: Sequence[str], origin: str = "the answer vocabulary") -> None:
         """Say what the labels stand for.

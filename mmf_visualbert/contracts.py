@@ -1,0 +1,382 @@
+"""What rooms promise each other: the parts of a model, of its data, and of a task.
+
+A part says what it can do by these types; nobody looks into a part to find out. Parts that hold weights derive from the
+abstract classes here, because torch's modules have no protocol; they inherit no behaviour from them.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from mmf_visualbert.features.records import RegionRecord
+    from mmf_visualbert.modules.inputs import Encoded
+
+Sample = dict[str, Tensor]
+Batch = Mapping[str, Tensor]
+
+
+# Data
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What a model and a schedule need to know of a dataset.
+
+    Attributes:
+        samples: how many it has.
+        vocab_size: number of word pieces of its tokenizer; None where it reads no text.
+        answers: what its answers' indices stand for; None where it has none.
+    """
+
+    samples: int
+    vocab_size: int | None = None
+    answers: Sequence[str] | None = None
+
+
+class Dataset(Protocol):
+    """One split of a task's data."""
+
+    def __len__(self) -> int:
+        """Number of samples."""
+
+    def __getitem__(self, index: int) -> Sample:
+        """Sample `index`: tensors by name, of one shape in all samples, `id` () among them."""
+
+    def predictions(self, output: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Entries to write down for one batch. `output` holds `id` (B,) and what the model's heads gave."""
+
+    @property
+    def facts(self) -> DatasetFacts:
+        """What the model and the schedule need to know."""
+
+
+class DatasetBuilder(Protocol):
+    """Builds one split after the plain section `dataset_config.<name>`."""
+
+    def __call__(self, config: Mapping[str, Any], split: str, processors: Mapping[str, Any]) -> Dataset:
+        """`split` is train, val or test; `processors` are the section's own, built."""
+
+
+class RegionQuery(NamedTuple):
+    """Which regions are asked for.
+
+    Attributes:
+        key: of the image: its file name without extension, or in VCR its metadata's path without extension.
+        where: what errors call the record that asks.
+        image: the image's file below the images' folder; None where the key is enough.
+        objects: class name of each object that the record says the image shows; None where it does not say.
+        chosen: which of the objects are regions, in order; None for all there are.
+    """
+
+    key: str
+    where: str
+    image: str | None = None
+    objects: tuple[str, ...] | None = None
+    chosen: tuple[int, ...] | None = None
+
+
+class RegionSource(Protocol):
+    """What gives the regions of images: stored features, or pixels with boxes and masks."""
+
+    def check(self, queries: Iterable[RegionQuery]) -> None:
+        """Raises InputError, before training, for the first query whose regions cannot be had."""
+
+    def tensors(self, query: RegionQuery, max_regions: int | None = None) -> Sample:
+        """Tensors of one image, padded to R regions: `max_regions`, or where that is None what the source is set to."""
+
+
+# The model
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What of a model its heads are fitted to.
+
+    Attributes:
+        hidden_size: H.
+        num_heads: of the encoder's attention.
+        word_embeddings: the encoder's own (V, H).
+        dropout: what the configuration asks of all parts; None where each part keeps its own.
+        answers: what the run's dataset answers with; None where it has no answers.
+    """
+
+    hidden_size: int
+    num_heads: int
+    word_embeddings: nn.Embedding
+    dropout: float | None = None
+    answers: Sequence[str] | None = None
+
+    def with_dropout(self, **settings: Any) -> dict[str, Any]:
+        """`settings`, and `dropout` where the configuration asks for one."""
+        return settings if self.dropout is None else {**settings, "dropout": self.dropout}
+
+
+class HeadWeights(NamedTuple):
+    """The small part of a BERT's weights that heads may start from; empty where the BERT came without."""
+
+    masked_lm: dict[str, Tensor]
+    sentence_image: dict[str, Tensor]
+
+
+class Head(nn.Module):
+    """What reads the encoder's states for a task.
+
+    Attributes:
+        needs_pooler: whether it reads the pooled state.
+    """
+
+    needs_pooler: ClassVar[bool]
+
+    @classmethod
+    @abstractmethod
+    def fitted(cls, model: ModelFacts) -> dict[str, Any]:
+        """The keywords of its constructor that the model decides; a yaml's `params` are put over them."""
+
+    @abstractmethod
+    def load_bert(self, weights: HeadWeights) -> None:
+        """Start from a BERT's weights, where there are any that fit."""
+
+    @abstractmethod
+    def rows(self, batch: Batch) -> Tensor | None:
+        """(texts, T) bool, the text positions whose last state it reads; None where it reads all states."""
+
+    @abstractmethod
+    def forward(self, encoded: Encoded, batch: Batch) -> Any:
+        """A NamedTuple of tensors, which losses, metrics and predictions read by name."""
+
+
+class RegionEncoder(nn.Module):
+    """Makes region features from images, as a part of the model."""
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Any:
+        """A NamedTuple whose field `features` is (B, R, D); further fields are for losses, None where absent."""
+
+
+class Loss(Protocol):
+    """A loss: a module without weights of its own."""
+
+    def __call__(self, sample_list: Batch, model_output: Batch) -> Tensor:
+        """The loss of a batch, ()."""
+
+
+class Metric(Protocol):
+    """A metric over a whole split, each sample once.
+
+    Attributes:
+        required_params: what of samples and outputs has to be collected for it.
+    """
+
+    required_params: Sequence[str]
+
+    def calculate(self, sample_list: Batch, model_output: Batch) -> Tensor:
+        """The value, ()."""
+
+
+# A task
+
+
+Id = Any  # int, str, or a tuple of them
+Entry = Mapping[str, Any]
+
+
+class Scanned(NamedTuple):
+    """One entry of a leaderboard file.
+
+    Attributes:
+        place: where it stands, as "line 3".
+        id: what it is about; None where that cannot be read.
+        fault: what is wrong with it, in words; None where nothing is.
+    """
+
+    place: str
+    id: Id
+    fault: str | None
+
+
+class Leaderboard(NamedTuple):
+    """The leaderboard file of a task.
+
+    Attributes:
+        thing: what an entry is about, as errors call it.
+        annotations: which file names the ids that have to be there, in words.
+        id_of: the id of a prediction.
+        read_ids: the ids that the file has to have, from the official annotations.
+        write: predictions to the text of the file.
+        scan: the entries of a file.
+    """
+
+    thing: str
+    annotations: str
+    id_of: Callable[[Entry], Id]
+    read_ids: Callable[[Path], list[Id]]
+    write: Callable[[Iterable[Entry]], str]
+    scan: Callable[[Path], Iterator[Scanned]]
+
+
+class Reply(NamedTuple):
+    """One thing that the model says.
+
+    Attributes:
+        about: the text it was asked, a phrase of it, or `[MASK]` with its number.
+        answer: an answer, `True`, a word piece, or the number of a region.
+        probability: 0..1.
+        box: of the region, x1, y1, x2, y2 in pixels; None where the answer is none.
+    """
+
+    about: str
+    answer: str
+    probability: float
+    box: tuple[float, ...] | None = None
+
+
+class TrainedModel(Protocol):
+    """A trained model with its way of reading texts and regions, for one answer at a time."""
+
+    text: Any
+    regions: Any
+
+    def head(self, name: str) -> Any:
+        """One of its heads."""
+
+    def run(self, head: str, sample: Sample) -> Any:
+        """What a head gives for one sample, as a batch of one."""
+
+
+class OneAnswer(NamedTuple):
+    """How a task's model answers one text with its images.
+
+    Attributes:
+        head: the registered head that answers.
+        images: how many images a text is read with.
+        reply: (model, text, the sample with its regions, the first image, how many answers) -> answers, best first.
+        join: two images' tensors -> one sample's; None for tasks of one image.
+    """
+
+    head: str
+    images: int
+    reply: Callable[[TrainedModel, str, Sample, RegionRecord, int], list[Reply]]
+    join: Callable[[Batch, Batch], Sample] | None = None
+
+
+class Phase(NamedTuple):
+    """One run of MMF.
+
+    Attributes:
+        name: of the task's yaml, and of the run's folder.
+        start_from: the phase whose best checkpoint it starts from; None for BERT's weights.
+        overlays: yaml files over the phase's own, as paths below the configs folder without their ending.
+    """
+
+    name: str
+    start_from: str | None
+    overlays: tuple[str, ...] = ()
+
+
+class Merge(NamedTuple):
+    """Two phases whose models answer together.
+
+    Attributes:
+        answers: name of the phase that trains the model of the answers.
+        rationales: of the one that trains the model of the rationales.
+        merge: (predictions of the answers, of the rationales, annotations) -> leaderboard entries and metrics.
+        overrides: of the second model's prediction on a split.
+        splits: that both predict.
+    """
+
+    answers: str
+    rationales: str
+    merge: Callable[[Path, Path, Path], Merged]
+    overrides: Callable[[str], list[str]]
+    splits: tuple[str, ...] = ("val", "test")
+
+
+class Merged(NamedTuple):
+    """Entries of a leaderboard file, and metrics by name where the split has labels (fractions)."""
+
+    entries: list[dict[str, Any]]
+    metrics: dict[str, float]
+
+
+class Column(NamedTuple):
+    """One number of a row.
+
+    Attributes:
+        title: as the paper's table has it.
+        metric: name of our registered metric, or of one that `Merge` gives; its values are fractions.
+    """
+
+    title: str
+    metric: str
+
+
+class Row(NamedTuple):
+    """What the paper reports for a variant.
+
+    Attributes:
+        table: where it stands.
+        label: the paper's own name of the variant.
+        values: by column title, in per cent; None where the paper gives none.
+    """
+
+    table: str
+    label: str
+    values: dict[str, float | None]
+
+
+class Load(NamedTuple):
+    """What a phase of the paper has to get through.
+
+    Attributes:
+        samples: of one epoch (official sizes of the splits).
+        epochs: as the paper has them.
+        batch: samples an update.
+        words: word pieces of a sample, about, over all its sequences.
+        sequences: sequences a sample (VCR has one for each choice).
+        regions: of each sequence.
+    """
+
+    samples: int
+    epochs: int
+    batch: int
+    words: int
+    sequences: int
+    regions: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that the rest of the package needs to know of a task. One a package, as `TASK` in its `task.py`.
+
+    Attributes:
+        name: as on command lines.
+        title: as people write it.
+        dataset: the registered name of its dataset.
+        reads: keys of the images that an annotation file of this task needs; None for a file that is another task's.
+        leaderboard: its leaderboard file; None where it has none.
+        answer: how its model answers one text; None where it cannot.
+        variants: the runs that make up each of the paper's variants.
+        columns: the numbers of its rows.
+        rows: the paper's row of each variant.
+        loads: what each phase of the paper has to get through.
+        merge: two models that answer together; None where one does.
+    """
+
+    name: str
+    title: str
+    dataset: str
+    reads: Callable[[Path], list[str] | None]
+    leaderboard: Leaderboard | None = None
+    answer: OneAnswer | None = None
+    variants: Mapping[str, tuple[Phase, ...]] = field(default_factory=dict)
+    columns: tuple[Column, ...] = ()
+    rows: Mapping[str, Row] = field(default_factory=dict)
+    loads: Mapping[str, Load] = field(default_factory=dict)
+    merge: Merge | None = None
