@@ -221,6 +221,22 @@ class Leaderboard(NamedTuple):
     scan: Callable[[Path], Iterator[Scanned]]
 
 
+class AnnotationFile(NamedTuple):
+    """An annotation file of no known kind, as far as it can be read.
+
+    Attributes:
+        path: of the file.
+        whole: a json file's content; None for other files.
+        records: the objects of a JSON lines file, or the one object of a json file; empty for other files.
+        lines: the lines of a text file that are not blank; empty for json.
+    """
+
+    path: Path
+    whole: Any
+    records: list[dict[str, Any]]
+    lines: list[str]
+
+
 class Reply(NamedTuple):
     """One thing that the model says.
 
@@ -284,6 +300,7 @@ class Merge(NamedTuple):
     """Two phases whose models answer together.
 
     Attributes:
+        task: name of their task.
         answers: name of the phase that trains the model of the answers.
         rationales: of the one that trains the model of the rationales.
         merge: (predictions of the answers, of the rationales, annotations) -> leaderboard entries and metrics.
@@ -291,6 +308,7 @@ class Merge(NamedTuple):
         splits: that both predict.
     """
 
+    task: str
     answers: str
     rationales: str
     merge: Callable[[Path, Path, Path], Merged]
@@ -359,7 +377,7 @@ class Task:
         name: as on command lines.
         title: as people write it.
         dataset: the registered name of its dataset.
-        reads: keys of the images that an annotation file of this task needs; None for a file that is another task's.
+        images: keys of the images that an annotation file of this task needs; None for a file that is another task's.
         leaderboard: its leaderboard file; None where it has none.
         answer: how its model answers one text; None where it cannot.
         variants: the runs that make up each of the paper's variants.
@@ -372,7 +390,7 @@ class Task:
     name: str
     title: str
     dataset: str
-    reads: Callable[[Path], list[str] | None]
+    images: Callable[[AnnotationFile], list[str] | None]
     leaderboard: Leaderboard | None = None
     answer: OneAnswer | None = None
     variants: Mapping[str, tuple[Phase, ...]] = field(default_factory=dict)

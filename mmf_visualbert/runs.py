@@ -1,25 +1,109 @@
-"""What an analysis looks at: a model out of a checkpoint, Flickr30K out of a config. MMF is not needed for either."""
+"""From a checkpoint or a config to its parts, without MMF."""
 
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmf_visualbert import catalog
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import require
-from mmf_visualbert.modules.heads import sentence_image  # noqa: F401  registers the head that is named below
-from mmf_visualbert.modules.parts import build_parts
+from mmf_visualbert.modules.batch import visual_bert_inputs
+from mmf_visualbert.modules.parts import ModelParts, build_parts
 from mmf_visualbert.modules.visual_bert import VisualBertEncoder
+from mmf_visualbert.processors.regions import RegionFeatures
+from mmf_visualbert.processors.text import TextAssembler
 from mmf_visualbert.tasks.flickr30k.dataset import Flickr30k
+from mmf_visualbert.tasks.vqa2.head import answers_of
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
 PREFIX = "visual_bert."
+
+
+class LoadedModel:
+    """A trained model, ready for one sample at a time (`contracts.TrainedModel`).
+
+    Args:
+        parts: the model; it is put into evaluation mode.
+        text: assembles word pieces.
+        regions: makes tensors of region features.
+    """
+
+    def __init__(self, parts: ModelParts, text: TextAssembler, regions: RegionFeatures) -> None:
+        self.parts, self.text, self.regions = parts, text, regions
+        for module in (parts.visual_bert, *parts.heads.values()):
+            module.eval()
+
+    def head(self, name: str) -> Any:
+        """One of its heads."""
+        return self.parts.heads[name]
+
+    def run(self, head: str, sample: Mapping[str, Tensor]) -> Any:
+        """What a head gives for one sample, as a batch of one."""
+        batch = {name: value[None] for name, value in sample.items()}
+        return self.parts.heads[head](self.parts.visual_bert(*visual_bert_inputs(batch)), batch)
+
+
+class RunOfModel(NamedTuple):
+    """What a checkpoint of a run holds.
+
+    Attributes:
+        parts: the model with its weights.
+        text, regions: how its dataset reads texts and regions.
+        dataset: the registered name of that dataset.
+    """
+
+    parts: ModelParts
+    text: TextAssembler
+    regions: RegionFeatures
+    dataset: str
+
+
+def read_model(checkpoint: Path, vocabulary: Path | None = None) -> RunOfModel:
+    """The model of one of MMF's checkpoints, which holds the configuration of its run.
+
+    Args:
+        checkpoint: a `.ckpt` or `.pth` of a run.
+        vocabulary: taken in place of the one that the run names.
+
+    Raises:
+        InputError: for a file that is no checkpoint of a run with VisualBERT, or whose dataset reads no stored regions.
+    """
+    stored = load_checkpoint(checkpoint)
+    try:
+        config = OmegaConf.create(stored["config"])
+        model = OmegaConf.to_container(config.model_config.visualbert, resolve=True)
+        dataset = next(name.strip() for name in str(config.datasets).split(","))
+        processors = OmegaConf.to_container(config.dataset_config[dataset].processors, resolve=True)
+    except (KeyError, OmegaConfBaseException) as error:
+        raise InputError(
+            f"{checkpoint} is no checkpoint of a run of VisualBERT ({error}); name its best.ckpt"
+        ) from error
+    if not processors.get("region_processor"):
+        raise InputError(f"{checkpoint} was trained on {dataset}, which reads no stored regions; name another run")
+    if vocabulary is not None:
+        processors["text_processor"]["params"]["tokenizer"] = str(vocabulary)
+    text, regions = (catalog.build("processor", processors[key]) for key in ("text_processor", "region_processor"))
+    state = {name.removeprefix("module."): value for name, value in stored["model"].items()}
+    parts = build_parts({**model, "random_init": True}, answers_in(state), text.tokenizer.vocab_size)
+    whole = nn.ModuleDict({"visual_bert": parts.visual_bert, "heads": nn.ModuleDict(parts.heads)})
+    try:
+        whole.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip()
+        raise InputError(f"{checkpoint} does not fit its own configuration ({reason}); name another one") from error
+    return RunOfModel(parts, text, regions, dataset)
+
+
+def answers_in(state: Mapping[str, Tensor]) -> list[str] | None:
+    """The answer vocabulary that the answer head left in a checkpoint."""
+    stored = state.get("heads.visualbert_answer._extra_state")
+    return None if stored is None else answers_of(stored) or None
 
 
 def read_config(path: Path, overrides: Sequence[str] = ()) -> DictConfig:
@@ -35,7 +119,7 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> DictConfig:
     own = _with_includes(path)
     defaults = [OmegaConf.load(CONFIGS / "models" / "visualbert.yaml")]
     for dataset in str(own.get("datasets") or "").split(","):
-        file = CONFIGS / "datasets" / f"{dataset.strip().removeprefix(catalog.PREFIX)}.yaml"
+        file = catalog.dataset_config(dataset.strip())
         if file.is_file():
             defaults.append(OmegaConf.load(file))
     for override in overrides:

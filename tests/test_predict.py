@@ -13,10 +13,11 @@ from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.store import FeatureStore
 from mmf_visualbert.modules.batch import visual_bert_inputs
 from mmf_visualbert.modules.parts import build_parts
-from mmf_visualbert.predict import Predictor, bracketed, read_predictor
+from mmf_visualbert.predict import Predictor, read_predictor
 from mmf_visualbert.runs import plain, read_config
 from mmf_visualbert.tasks.captions import dataset as captions  # noqa: F401  registers
 from mmf_visualbert.tasks.flickr30k import dataset as flickr30k  # noqa: F401  registers
+from mmf_visualbert.tasks.flickr30k.answer import bracketed
 from mmf_visualbert.tasks.nlvr2 import dataset as nlvr2  # noqa: F401  registers
 from mmf_visualbert.tasks.vqa2 import dataset as vqa2  # noqa: F401  registers
 
@@ -156,7 +157,10 @@ def test_faults_are_one_sentence(small_world, tmp_path, capsys):
     common = ["--text", "what ?", "--features", features]
     for arguments, says in (
         (["--checkpoint", str(path), "--image", "nothing", *common], "no features of the image 'nothing'"),
-        (["--checkpoint", str(path), "--image", image, image, image, *common], "one image or two, and 3 are given"),
+        (
+            ["--checkpoint", str(path), "--image", image, image, image, *common],
+            "reads a text with one image, and 3 are given",
+        ),
         (["--checkpoint", str(bare), "--image", image, *common], "no checkpoint of a run of VisualBERT"),
         (["--checkpoint", str(tmp_path / "no.ckpt"), "--image", image, *common], "no.ckpt"),
     ):

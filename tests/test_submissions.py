@@ -7,6 +7,7 @@ import pytest
 
 from mmf_visualbert import submissions
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.tasks.vcr.leaderboard import VCR_COLUMNS
 
 TOOL = Path(__file__).parents[1] / "tools" / "submission.py"
 
@@ -136,7 +137,7 @@ def test_the_official_nlvr2_script_reads_it(shared, tmp_path):
 
 VQA2 = [{"question_id": i, "answer": "yes"} for i in (10, 20, 30)]
 NLVR2 = ["test1-1-0-0,True", "test1-1-1-0,False", "test1-1-2-0,True"]
-VCR = [",".join(submissions.VCR_COLUMNS), *(f"test-{i}" + ",0.5" * 20 for i in range(3))]
+VCR = [",".join(VCR_COLUMNS), *(f"test-{i}" + ",0.5" * 20 for i in range(3))]
 FLICKR = [
     {"image_id": "36979", "sentence": s, "first_word": w, "box": [1, 1, 2, 2]} for s, w in [(1, 0), (1, 3), (2, 0)]
 ]
@@ -208,7 +209,7 @@ def test_predictions_of_another_task_are_refused(worlds, tmp_path):
 
 
 def test_an_unknown_task_lists_the_known():
-    with pytest.raises(InputError, match="there is no task 'gqa'; name one of vqa2, nlvr2, vcr, flickr30k"):
+    with pytest.raises(InputError, match="there is no task 'gqa'; name one of flickr30k, nlvr2, vcr, vqa2"):
         submissions.leaderboard("gqa")
 
 

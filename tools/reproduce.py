@@ -11,7 +11,7 @@ from pathlib import Path
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.reproduce.estimate import estimate
 from mmf_visualbert.reproduce.merge import joint_metrics, merge_phases
-from mmf_visualbert.reproduce.plan import SCALES, VARIANTS, Plan, make_plan
+from mmf_visualbert.reproduce.plan import SCALES, Plan, make_plan, variants
 from mmf_visualbert.reproduce.results import table, write_json
 from mmf_visualbert.reproduce.run import Prepared, prepare, run_all
 
@@ -21,9 +21,9 @@ CONFIGS = Path(__file__).resolve().parents[1] / "projects" / "visualbert" / "con
 def main() -> None:
     """Parses, runs, prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", required=True, choices=list(VARIANTS))
+    parser.add_argument("--task", required=True, choices=list(variants()))
     parser.add_argument(
-        "--variant", default="full", help="; ".join(f"{t}: {', '.join(v)}" for t, v in VARIANTS.items())
+        "--variant", default="full", help="; ".join(f"{t}: {', '.join(v)}" for t, v in variants().items())
     )
     parser.add_argument("--scale", default="sample", choices=SCALES)
     parser.add_argument("--seed", type=int, default=1)

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     write.add_argument("predictions", type=Path, help="the report, a json list")
     for command in (check, write):
         command.add_argument("file", type=Path, help="the leaderboard file")
-        command.add_argument("--task", required=True, choices=list(submissions.LEADERBOARDS))
+        command.add_argument("--task", required=True, choices=submissions.with_leaderboard())
         command.add_argument(
             "--annotations",
             type=Path,

@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.reproduce.merge import Merged, Model, merge, predict
+from mmf_visualbert.reproduce.merge import MergedFile, Model, merge, predict
+from mmf_visualbert.tasks.vcr.task import MERGE
 
 SPLITS = ("val", "test")
 
@@ -38,7 +39,7 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
-def line(merged: Merged) -> str:
+def line(merged: MergedFile) -> str:
     """What is in a csv."""
     scores = "no labels"
     if merged.accuracy is not None:
@@ -53,14 +54,17 @@ def main(given: list[str] | None = None) -> int:
     options = arguments(given)
     try:
         if options.command == "merge":
-            print(line(merge(options.answers, options.rationales, options.file, options.annotations)))
+            print(line(merge(MERGE, options.answers, options.rationales, options.file, options.annotations)))
             return 0
-        models = [Model(name, *(Path(part) for part in getattr(options, name))) for name in ("answer", "rationale")]
+        models = [
+            Model("answer", *map(Path, options.answer)),
+            Model("rationale", *map(Path, options.rationale), MERGE.overrides),
+        ]
         overrides, lines = [f"env.data_dir={options.data_dir}", *options.overrides], []
         for split in options.splits:
             files = [predict(model, split, options.out, overrides) for model in models]
             annotations = options.data_dir / "vcr" / f"{split}.jsonl"
-            lines.append(line(merge(*files, options.out / f"{split}.csv", annotations)))
+            lines.append(line(merge(MERGE, *files, options.out / f"{split}.csv", annotations)))
         print("\n".join(lines))
     except InputError as error:
         print(error, file=sys.stderr)

@@ -1,20 +1,22 @@
-"""Predictions of two models that answer a task together, merged: VCR's leaderboard files and Q→AR (§4.2)."""
+"""Predictions of two models that answer a task together, merged, as VCR's leaderboard files and Q→AR (§4.2)."""
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from omegaconf import OmegaConf
 
-from mmf_visualbert import submissions
+from mmf_visualbert import catalog, submissions
+from mmf_visualbert.contracts import Merge
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.reproduce.paper import JOINT
-from mmf_visualbert.reproduce.plan import Merge
 from mmf_visualbert.reproduce.run import Prepared
-from mmf_visualbert.tasks.vcr.metrics import JointAccuracy
-from mmf_visualbert.tasks.vcr.predictions import accuracy_of, merge_predictions
+
+
+def no_overrides(split: str) -> list[str]:
+    """For a model that predicts as it is configured."""
+    return []
 
 
 class Model(NamedTuple):
@@ -24,40 +26,48 @@ class Model(NamedTuple):
         name: `answer` or `rationale`, for folders and messages.
         config: yaml that `mmf_predict` takes.
         checkpoint: the model's weights.
+        overrides: what its predictions on a split need beside the config.
     """
 
     name: str
     config: Path
     checkpoint: Path
+    overrides: Callable[[str], list[str]] = no_overrides
 
 
-class Merged(NamedTuple):
-    """A leaderboard file: where it is, its number of questions, and the accuracies where the split has labels."""
+class MergedFile(NamedTuple):
+    """A leaderboard file: where it is, its number of questions, and the metrics where the split has labels."""
 
     file: Path
     entries: int
-    accuracy: JointAccuracy | None
+    metrics: dict[str, float]
+
+    @property
+    def accuracy(self) -> tuple[float, ...] | None:
+        """The metrics in the order of the task's columns; None where the split has no labels."""
+        return tuple(self.metrics.values()) or None
 
 
-def merge(answers: Path, rationales: Path, file: Path, annotations: Path) -> Merged:
-    """Writes the leaderboard's csv from two prediction files.
+def merge(merge_of: Merge, answers: Path, rationales: Path, file: Path, annotations: Path) -> MergedFile:
+    """Writes the leaderboard's file from two prediction files.
 
     Args:
-        answers: of the Q→A model.
-        rationales: of the QA→R model, conditioned on each of the four answers.
-        file: the csv to write.
-        annotations: the split's official JSON lines.
+        merge_of: how the task merges them.
+        answers: of the model of the answers.
+        rationales: of the model of the rationales, conditioned on each answer.
+        file: the file to write.
+        annotations: the split's official annotations.
 
     Raises:
         InputError: where the files do not fit each other or the annotations.
     """
-    entries = merge_predictions(answers, rationales)
-    written = submissions.write("vcr", entries, file, annotations)
-    return Merged(file, written.entries, accuracy_of(entries, annotations))
+    merged = merge_of.merge(answers, rationales, annotations)
+    written = submissions.write(merge_of.task, merged.entries, file, annotations)
+    return MergedFile(file, written.entries, merged.metrics)
 
 
 def predict(model: Model, split: str, out: Path, overrides: Sequence[str] = ()) -> Path:
-    """Runs a model on a split with MMF, rationales on each of the four answers; gives the file of its predictions.
+    """Runs a model on a split with MMF; gives the file of its predictions.
 
     Args:
         model: the model.
@@ -82,7 +92,7 @@ def predict(model: Model, split: str, out: Path, overrides: Sequence[str] = ()) 
         f"env.report_dir={folder / 'reports'}",
         f"checkpoint.resume_file={model.checkpoint}",
         "checkpoint.reset.all=true",
-        *([f"dataset_config.visualbert_vcr.answer_label.{split}=all"] if model.name == "rationale" else []),
+        *model.overrides(split),
         *overrides,
     ]
     code = subprocess.run([str(Path(sys.executable).with_name("mmf_predict")), *arguments], check=False).returncode
@@ -92,7 +102,7 @@ def predict(model: Model, split: str, out: Path, overrides: Sequence[str] = ()) 
     return found[-1]
 
 
-def merge_phases(merge_of: Merge, prepared: Sequence[Prepared], out: Path) -> dict[str, Merged]:
+def merge_phases(merge_of: Merge, prepared: Sequence[Prepared], out: Path) -> dict[str, MergedFile]:
     """Predicts with the best checkpoints of a plan's two last phases, and merges: split -> leaderboard file.
 
     Args:
@@ -104,20 +114,22 @@ def merge_phases(merge_of: Merge, prepared: Sequence[Prepared], out: Path) -> di
         InputError: as `predict` and `merge`.
     """
     steps = {step.phase.name: step for step in prepared}
-    chosen = (("answer", steps[merge_of.answers]), ("rationale", steps[merge_of.rationales]))
-    models = [Model(name, step.config_file, step.folder / "best.ckpt") for name, step in chosen]
-    overrides = [part for part in chosen[0][1].arguments[1:] if not part.startswith("checkpoint.resume")]
-    config = OmegaConf.load(chosen[0][1].folder / "config.yaml")
-    dataset = config.dataset_config.visualbert_vcr
+    first, second = steps[merge_of.answers], steps[merge_of.rationales]
+    models = [
+        Model("answer", first.config_file, first.folder / "best.ckpt"),
+        Model("rationale", second.config_file, second.folder / "best.ckpt", merge_of.overrides),
+    ]
+    overrides = [part for part in first.arguments[1:] if not part.startswith("checkpoint.resume")]
+    dataset = OmegaConf.load(first.folder / "config.yaml").dataset_config[catalog.task(merge_of.task).dataset]
     merged = {}
     for split in merge_of.splits:
         files = [predict(model, split, out, overrides) for model in models]
         (annotations,) = (Path(dataset.data_dir) / file for file in dataset.annotations[split])
-        merged[split] = merge(*files, out / f"{split}.csv", annotations)
+        merged[split] = merge(merge_of, *files, out / f"{split}.csv", annotations)
     return merged
 
 
-def joint_metrics(merged: dict[str, Merged]) -> dict[str, float]:
-    """What a merge adds to the metrics of a run: Q→AR, a fraction, on the first split that has labels."""
-    known = [each.accuracy.both for each in merged.values() if each.accuracy is not None]
-    return {JOINT: known[0]} if known else {}
+def joint_metrics(merged: Mapping[str, MergedFile]) -> dict[str, float]:
+    """What a merge adds to the metrics of a run, fractions, on the first split that has labels (VCR's Q→AR)."""
+    known = [each.metrics for each in merged.values() if each.metrics]
+    return {name: value for name, value in known[0].items() if name not in catalog.names("metric")} if known else {}

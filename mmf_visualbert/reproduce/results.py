@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from mmf_visualbert import catalog
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.reproduce.paper import COLUMNS, ROWS
 from mmf_visualbert.reproduce.plan import Plan
 
 
@@ -64,8 +64,9 @@ def final_metrics(folder: Path, split: str = "val", since: float = 0.0) -> dict[
 
 def table(plan: Plan, metrics: Mapping[str, float]) -> str:
     """Our row beside the paper's, as text."""
-    row = ROWS[plan.task, plan.variant]
-    columns = [column for column in COLUMNS[plan.task] if column.metric in metrics]
+    task = catalog.task(plan.task)
+    row = task.rows[plan.variant]
+    columns = [column for column in task.columns if column.metric in metrics]
     ours = {column.title: 100 * metrics[column.metric] for column in columns}
     titles = list(dict.fromkeys([*ours, *row.values]))
     width = max(12, *(len(title) + 2 for title in titles))

@@ -14,11 +14,11 @@ from mmf_visualbert import submissions
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.reproduce import merge as merging
 from mmf_visualbert.reproduce.merge import joint_metrics, merge_phases
-from mmf_visualbert.reproduce.paper import JOINT
 from mmf_visualbert.reproduce.plan import make_plan
 from mmf_visualbert.reproduce.results import table
 from mmf_visualbert.reproduce.run import prepare
 from mmf_visualbert.tasks.vcr.dataset import build_vcr
+from mmf_visualbert.tasks.vcr.task import JOINT
 
 # Right answers of the little world are 0, 2, 3 and right rationales 3, 1, 0.
 ANSWERS = torch.tensor([[5.0, 0, 0, 0], [0, 0, 5.0, 0], [0, 5.0, 0, 0]])

@@ -6,10 +6,17 @@ import pytest
 from mmf_runs import CONFIGS
 
 from mmf_visualbert import catalog
+from mmf_visualbert.contracts import Load
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.reproduce.estimate import LOADS, Load, estimate, training_flops
-from mmf_visualbert.reproduce.paper import COLUMNS, JOINT, ROWS
-from mmf_visualbert.reproduce.plan import COCO, FINE, SCALES, TASK, VARIANTS, make_plan, phase_config
+from mmf_visualbert.reproduce.estimate import estimate, training_flops
+from mmf_visualbert.reproduce.plan import SCALES, make_plan, phase_config, variants
+from mmf_visualbert.tasks.chains import COCO, FINE, TASK
+from mmf_visualbert.tasks.vcr.task import JOINT
+
+VARIANTS = variants()
+COLUMNS = {name: task.columns for name, task in catalog.tasks().items() if task.columns}
+ROWS = {(name, variant): row for name, task in catalog.tasks().items() for variant, row in task.rows.items()}
+LOADS = {(name, phase): load for name, task in catalog.tasks().items() for phase, load in task.loads.items()}
 
 EVERY = [(task, variant) for task, variants in VARIANTS.items() for variant in variants]
 
@@ -126,7 +133,7 @@ def test_the_sample_scale_is_small_and_the_papers_is_not(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("gqa", "full", "paper"), "there is no task 'gqa'; choose one of vqa2, flickr30k, nlvr2, vcr$"),
+        (("gqa", "full", "paper"), "there is no task 'gqa'; choose one of flickr30k, nlvr2, vcr, vqa2$"),
         (
             ("flickr30k", "regions_9", "paper"),
             "no variant of flickr30k 'regions_9'; choose one of full, no_early_fusion, no_coco$",

@@ -16,8 +16,9 @@ from torch.utils.tensorboard import SummaryWriter
 
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.reproduce import run as running
-from mmf_visualbert.reproduce.plan import FINE, TASK, make_plan
+from mmf_visualbert.reproduce.plan import make_plan
 from mmf_visualbert.reproduce.run import prepare, run_all
+from mmf_visualbert.tasks.chains import FINE, TASK
 
 TOOL = Path(__file__).parents[2] / "tools" / "reproduce.py"
 

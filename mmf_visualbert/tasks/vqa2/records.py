@@ -246,7 +246,7 @@ def _read_official(path: Path, file: int, questions: _Questions, annotations: _A
             f"{path} has neither a list 'questions' nor a list 'annotations' in it; give VQA's official json files"
         )
     if kinds == ["questions"]:
-        add = functools.partial(_add_official_question, folder=_image_folder(content, path), questions=questions)
+        add = functools.partial(_add_official_question, folder=image_folder(content, path), questions=questions)
     else:
         add = functools.partial(_add_official_annotation, annotations=annotations)
     for number, record in enumerate(content[kinds[0]]):
@@ -259,7 +259,7 @@ def _read_official(path: Path, file: int, questions: _Questions, annotations: _A
             ) from error
 
 
-def _image_folder(content: Mapping[str, Any], path: Path) -> str:
+def image_folder(content: Mapping[str, Any], path: Path) -> str:
     """train2014, val2014 or test2015, of which the names of the images are made."""
     stated = str(content.get("data_subtype", ""))
     named = re.search(r"test-dev2015|test2015|train2014|val2014", path.name)
