@@ -108,6 +108,7 @@ setup(
     },
     entry_points={
         "console_scripts": [
+            "visualbert = mmf_visualbert.cli.main:main",
             "mmf_run = mmf_visualbert.plugin.command:run",
             "mmf_predict = mmf_visualbert.plugin.command:predict",
         ]

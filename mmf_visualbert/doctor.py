@@ -1,4 +1,4 @@
-"""Tells what is installed and whether it works together: `python -m mmf_visualbert.doctor`.
+"""Tells what is installed and whether it works together: `visualbert doctor`.
 
 Prints versions, the device, which MMF and from where, which repairs are active and why, and which optional parts are
 missing and how to get them. Exit code 0 where training can run, 1 where it cannot.

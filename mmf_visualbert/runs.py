@@ -16,6 +16,7 @@ from mmf_visualbert.files import require
 from mmf_visualbert.modules.batch import visual_bert_inputs
 from mmf_visualbert.modules.parts import ModelParts, build_parts
 from mmf_visualbert.modules.visual_bert import VisualBertEncoder
+from mmf_visualbert.places import find_config
 from mmf_visualbert.processors.regions import RegionFeatures
 from mmf_visualbert.processors.text import TextAssembler
 from mmf_visualbert.tasks.flickr30k.dataset import Flickr30k
@@ -110,13 +111,14 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> DictConfig:
     """A run's yaml with all that it includes, over the defaults of the model and of its datasets, as MMF merges them.
 
     Args:
-        path: a yaml of `projects/visualbert/configs`, or the `config.yaml` that a run leaves in its folder.
+        path: a yaml of `projects/visualbert/configs`, wherever the working folder is, or the `config.yaml` that a run
+            leaves in its folder.
         overrides: `key=value` with dots, the last word.
 
     Raises:
         InputError: for a file that is missing or no yaml, or an override without a value.
     """
-    own = _with_includes(path)
+    own = _with_includes(find_config(path))
     defaults = [OmegaConf.load(CONFIGS / "models" / "visualbert.yaml")]
     for dataset in str(own.get("datasets") or "").split(","):
         file = catalog.dataset_config(dataset.strip())

@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from mmf_visualbert.errors import InputError
+from mmf_visualbert.ending import finish
 from mmf_visualbert.files import read_json
 from mmf_visualbert.reproduce.results import final_metrics
 from mmf_visualbert.tasks.vqa2.answers import AnswerVocabulary
@@ -14,19 +14,20 @@ from mmf_visualbert.tasks.vqa2.answers import AnswerVocabulary
 METRIC = "visualbert_vqa_accuracy"
 
 
-def main() -> None:
-    """Parses, reads the logs, prints."""
+def main() -> int:
+    """Parses and shows the table; gives the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--save", type=Path, required=True)
     args = parser.parse_args()
-    try:
-        model = final_metrics(args.save / "train")
-        hidden = final_metrics(args.save / "hidden")
-        majority = majority_accuracy(args.data / "vqa2")
-    except InputError as error:
-        print(f"demo_summary.py: error: {error}", file=sys.stderr)
-        sys.exit(2)
+    return finish(lambda: show(args), "demo_summary.py")
+
+
+def show(args: argparse.Namespace) -> None:
+    """Reads the logs, prints."""
+    model = final_metrics(args.save / "train")
+    hidden = final_metrics(args.save / "hidden")
+    majority = majority_accuracy(args.data / "vqa2")
     print("\nOfficial VQA accuracy on the sample world's val split")
     print(f"  VisualBERT                     {100 * model[METRIC]:6.2f} %")
     for kind in ("yes_no", "number", "other"):
@@ -50,4 +51,4 @@ def majority_accuracy(folder: Path) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

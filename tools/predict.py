@@ -1,78 +1,17 @@
 #!/usr/bin/env python
 """One answer of a trained model.
 
-python tools/predict.py --checkpoint save/vqa2/defaults/best.ckpt --text "What color is the cat?" \\
-    --features data/features/vqa2/val2014.lmdb --image COCO_val2014_000000000042
-
-The checkpoint decides what is asked: a question (VQA 2.0), a statement about two images (NLVR2, --image LEFT RIGHT), a
-caption with phrases in [brackets] (Flickr30K Entities), or a text with [MASK] (a phase of pre-training). In place of
---features, --detector makes the regions of photographs, as tools/extract_features.py does; it needs detectron2.
+python tools/predict.py is `visualbert predict`.
 """
 
-import argparse
-import json
 import sys
-import tempfile
-from collections.abc import Sequence
-from pathlib import Path
 
-from mmf_visualbert.errors import InputError
-from mmf_visualbert.features.store import FeatureStore, RegionRecord
-from mmf_visualbert.predict import Reply, read_predictor
+from mmf_visualbert.cli.main import run
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Parses, asks, prints; gives the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", type=Path, required=True, help="a .ckpt or .pth of a run, with its config")
-    parser.add_argument("--text", required=True)
-    parser.add_argument("--image", nargs="+", required=True, help="keys in the store; files where --detector is given")
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--features", nargs="+", help="feature stores, searched in this order")
-    source.add_argument("--detector", help="preset or yaml, see tools/extract_features.py")
-    parser.add_argument("--weights", default="zoo", help="of the detector: a file, or 'zoo'")
-    parser.add_argument("--best", type=int, default=5, help="how many answers")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    options = parser.parse_args(arguments)
-    try:
-        predictor = read_predictor(options.checkpoint)
-        replies = predictor(options.text, regions(options), options.best)
-    except InputError as error:
-        print(f"predict.py: error: {error}", file=sys.stderr)
-        return 2
-    show(replies, options.json)
-    return 0
-
-
-def regions(options: argparse.Namespace) -> list[RegionRecord]:
-    """The regions of each image, from the stores or from the detector."""
-    if options.features:
-        store = FeatureStore(options.features)
-        return [store.read(key) for key in options.image]
-    from mmf_visualbert.features.extraction import presets
-    from mmf_visualbert.features.extraction.detector import build_detector
-    from mmf_visualbert.features.extraction.extract import extract
-    from mmf_visualbert.features.extraction.images import ImageFile
-
-    preset = presets.load(options.detector)
-    files = [ImageFile(f"image{number}", path) for number, path in enumerate(options.image)]
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "regions.lmdb"
-        built = build_detector(preset, options.weights)
-        extract(files, out, preset, built, workers=0, dtype="float32", strict=True, progress=False)
-        store = FeatureStore(out)
-        records = [store.read(file.key) for file in files]
-        return [record._replace(features=record.features.copy(), boxes=record.boxes.copy()) for record in records]
-
-
-def show(replies: Sequence[Reply], as_json: bool) -> None:
-    """One line a reply, or all as JSON."""
-    if as_json:
-        print(json.dumps([reply._asdict() for reply in replies], ensure_ascii=False, indent=2))
-        return
-    for reply in replies:
-        box = "" if reply.box is None else f"  at {', '.join(f'{corner:.0f}' for corner in reply.box)}"
-        print(f"{reply.probability:7.2%}  {reply.about}  ->  {reply.answer}{box}")
+def main(arguments: list[str] | None = None) -> int:
+    """Gives the exit code."""
+    return run("predict", arguments, "predict.py")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What tools/convert_checkpoint.py does: read, convert, write, and say what became of each weight."""
+"""What `visualbert convert` does: read, convert, write, and say what became of each weight."""
 
 from pathlib import Path
 from typing import Any

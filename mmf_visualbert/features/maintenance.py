@@ -1,4 +1,4 @@
-"""What `tools/feature_store.py` does: build and convert, merge, describe, check, compare."""
+"""What `visualbert features` does: build and convert, merge, describe, check, compare."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence

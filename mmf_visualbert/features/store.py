@@ -117,7 +117,7 @@ class FeatureStore:
                 stated = " ".join(f"{name}={value}" for name, value in wanted.items())
                 raise InputError(
                     f"{path} does not say whose features it holds and {stated} is expected; if you know that it fits, "
-                    f"write that into it: python tools/feature_store.py info {path} --set {stated}"
+                    f"write that into it: visualbert features info {path} --set {stated}"
                 )
 
     def read(self, key: str) -> RegionRecord:

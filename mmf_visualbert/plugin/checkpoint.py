@@ -156,7 +156,7 @@ def refuse_unfit(
     if not report.matched and not report.mismatched:
         raise InputError(
             f"{file} shares no weight with the model (it has {examples(list(state)) or 'none'}; the model has "
-            f"{examples(list(own))}); give a checkpoint of this model, convert it with tools/convert_checkpoint.py, or "
+            f"{examples(list(own))}); give a checkpoint of this model, convert it with visualbert convert, or "
             "correct checkpoint.pretrained_state_mapping"
         )
     for key, value in mapping.items():

@@ -3,7 +3,6 @@
 import functools
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -12,13 +11,11 @@ from yaml import YAMLError
 
 from mmf_visualbert.compat.installed import is_release, mmf_version
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.places import our_path
 from mmf_visualbert.plugin import config_keys
 
 MODEL = "visualbert"
 DATASETS = "visualbert_"
-PROJECT = f"projects{os.sep}visualbert{os.sep}"
-PACKAGE = Path(__file__).resolve().parents[1]
-ROOTS = (PACKAGE.parent, PACKAGE)  # of a checkout, and of an installed package
 # Keys that MMF reads although its defaults do not have them.
 READ_BY_BOTH = (
     "learning_rate",
@@ -120,17 +117,6 @@ def tell_of_unreadable_yaml(configuration: ModuleType) -> str | None:
 
     cls._build_user_config = build_readable
     return "MMF would answer a wrong path with a traceback"
-
-
-def our_path(path: str) -> str | None:
-    """The file of the working folder or of this package that `path` means from `projects/visualbert` on, if any."""
-    start = path.rfind(PROJECT)
-    if start == -1:
-        return None
-    for root in (Path.cwd(), *ROOTS):
-        if (root / path[start:]).is_file():
-            return str(root / path[start:])
-    return None
 
 
 def refuse_ignored_keys(configuration: ModuleType) -> str | None:

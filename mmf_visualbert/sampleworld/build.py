@@ -103,7 +103,7 @@ def table(rows: list[Row]) -> str:
 def _readme(arguments: Arguments, rows: list[Row]) -> str:
     return f"""# Sample world
 
-Everything here is generated: no photograph, no text of a real data set. `python tools/sample_data.py --images \
+Everything here is generated: no photograph, no text of a real data set. `visualbert sample-data --images \
 {arguments.images} --seed {arguments.seed} --dimension {arguments.dimension}` of mmf_visualbert draws it again, byte \
 for byte (version {VERSION} of the world; region features record by record).
 

@@ -1,4 +1,4 @@
-"""tools/convert_checkpoint.py: files in, files out, one sentence where it cannot."""
+"""`visualbert convert`: files in, files out, one sentence where it cannot."""
 
 import importlib.util
 import os

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from mmf_visualbert.ending import sentence_of
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.plugin.command import run_command, sentence_of
+from mmf_visualbert.plugin.command import run_command
 
 WORDS = Path(__file__).resolve().parents[1] / "toy_project" / "run_words.yaml"
 

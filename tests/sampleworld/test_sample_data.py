@@ -1,4 +1,4 @@
-"""The command tools/sample_data.py: what it refuses, in one sentence and with exit code 2."""
+"""The command `visualbert sample-data`: what it refuses, in one sentence and with exit code 2."""
 
 import importlib.util
 import sys

@@ -9,12 +9,13 @@ from torch.nn import functional
 
 from mmf_visualbert.compat.optional import require_detectron2
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.features.extraction import choices
 from mmf_visualbert.features.extraction import weights as weight_files
 from mmf_visualbert.features.extraction.attributes import AttributeHead
 from mmf_visualbert.features.extraction.presets import DetectorPreset
 from mmf_visualbert.features.extraction.selection import Selection, select
 
-PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = dict(zip(choices.PRECISIONS, (None, torch.bfloat16, torch.float16), strict=True))
 
 
 class Regions(NamedTuple):

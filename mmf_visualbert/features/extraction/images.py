@@ -16,7 +16,6 @@ from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.records import check_key, check_keys
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
-KEYS = ("path", "name")
 MOST_PIXELS = 500_000_000  # 1.5 GB decoded; more is taken for an attack or a mistake
 _ORIENTATION = 0x0112  # the EXIF tag; values from 5 on turn the image by a quarter
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N", "I")

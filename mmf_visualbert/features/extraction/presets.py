@@ -10,9 +10,10 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.features.extraction import choices
 from mmf_visualbert.features.extraction.selection import Selection
 
-FOLDER = Path(__file__).resolve().parents[2] / "configs" / "detectors"
+FOLDER = choices.DETECTORS
 WEIGHT_FORMATS = ("detectron2", "maskrcnn_benchmark")
 RESIZES = ("pillow", "opencv")
 
@@ -75,7 +76,7 @@ class DetectorPreset:
 
 def names() -> list[str]:
     """Names of all presets."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    return choices.detectors()
 
 
 def load(name_or_path: str) -> DetectorPreset:

@@ -87,7 +87,7 @@ class FrameRegions:
 
 
 class StoredRegions:
-    """Vectors that a fixed backbone made of all objects of a frame (`tools/vcr_features.py`).
+    """Vectors that a fixed backbone made of all objects of a frame (`visualbert vcr features`).
 
     Args:
         store: keys as `frame_key`; the first region is the whole image, then all objects in their order, with classes.
@@ -101,7 +101,7 @@ class StoredRegions:
         if frame_key(record) not in self.store:
             raise InputError(
                 f"{record.where}: {', '.join(self.store.paths)} has no features of '{frame_key(record)}'; make them "
-                "with tools/vcr_features.py"
+                "with visualbert vcr features"
             )
 
     def tensors(self, record: VcrRecord, chosen: Sequence[int], max_regions: int) -> dict[str, Tensor]:
@@ -229,7 +229,7 @@ class StoredDetections:
             if key not in self.store:
                 raise InputError(
                     f"{name}: {', '.join(self.store.paths)} has no features of '{key}'; make them with "
-                    "tools/vcr_features.py"
+                    "visualbert vcr features"
                 )
 
     def tensors(self, key: str) -> dict[str, Tensor]:
@@ -239,7 +239,7 @@ class StoredDetections:
             fault = "no classes" if stored.class_ids is None else f"{len(stored.features)} regions"
             raise InputError(
                 f"the features of '{key}' in {', '.join(self.store.paths)} have {fault} for max_regions "
-                f"{self.max_regions}; raise it, or make the features with tools/vcr_features.py"
+                f"{self.max_regions}; raise it, or make the features with visualbert vcr features"
             )
         return stored_tensors(stored.features, stored.class_ids + 1, range(len(stored.features)), self.max_regions)
 

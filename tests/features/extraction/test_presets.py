@@ -14,7 +14,7 @@ PAPER = {"pythia_x152": (100, 100, 2048), "detectron_r101_fpn": (144, 144, 1024)
 def test_every_preset_loads_and_says_its_own_name(name):
     preset = presets.load(name)
     assert preset.detector == name and preset.weights and preset.dimension in (1024, 2048)
-    assert presets.FOLDER.joinpath(f"{name}.yaml").read_text().startswith("# python tools/extract_features.py")
+    assert presets.FOLDER.joinpath(f"{name}.yaml").read_text().startswith("# visualbert extract")
     if name in PAPER:
         assert (preset.selection.least, preset.selection.most, preset.dimension) == PAPER[name]
 

@@ -1,0 +1,89 @@
+"""`visualbert COMMAND ...`: which commands there are, and how each is parsed and run."""
+
+import argparse
+import difflib
+import importlib
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import mmf_visualbert
+from mmf_visualbert.ending import finish
+from mmf_visualbert.errors import InputError
+
+PROGRAM = "visualbert"
+# In the order in which one comes to need them.
+COMMANDS = {
+    "doctor": "what is installed, which repairs are active and why, what is missing",
+    "sample-data": "draw the sample world, in which everything runs without a download",
+    "features": "stores of region features: build, convert, merge, describe, check",
+    "extract": "region features of images, by a detector of detectron2",
+    "convert": "weights of other VisualBERTs to ours, and back",
+    "reproduce": "run the phases of one of the paper's rows, and print it beside the paper's",
+    "predict": "one answer of a trained model",
+    "submission": "check and write leaderboard files",
+    "vcr": "VCR alone: features of a fixed backbone, the leaderboard's csv of two models",
+    "analyze": "what the attention heads of a model have learnt (§5 of the paper)",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with a command line in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with code 2."""
+        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The console command; gives the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given:
+        sys.stderr.write(overview())
+        return 2
+    if given[0] in COMMANDS:
+        return run(given[0].replace("-", "_"), given[1:], f"{PROGRAM} {given[0]}")
+    return finish(lambda: _about(given[0]), PROGRAM)
+
+
+def run(module: str, arguments: Sequence[str] | None, program: str) -> int:
+    """Parses and runs one command; gives the exit code.
+
+    Args:
+        module: its file in this folder.
+        arguments: the words after its name; None takes those of the process.
+        program: what the user called it, for its help and its errors.
+    """
+    command = importlib.import_module(f"mmf_visualbert.cli.{module}")
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser = Parser(prog=program, description=command.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.set_defaults(stopped="stopped", command_line=f"{program} {shlex.join(given)}".rstrip())
+    command.add_arguments(parser)
+    options = parser.parse_args(given)
+    return finish(lambda: options.run(options), program, options.stopped)
+
+
+def overview() -> str:
+    """All commands, a line each."""
+    width = max(map(len, COMMANDS))
+    lines = "\n".join(f"  {name:{width}}  {summary}" for name, summary in COMMANDS.items())
+    return f"""usage: {PROGRAM} COMMAND ...
+
+VisualBERT as a plugin for MMF. Its own commands, mmf_run and mmf_predict, train and evaluate; this one does the rest:
+
+{lines}
+
+{PROGRAM} COMMAND --help explains a command, {PROGRAM} --version says which version this is.
+"""
+
+
+def _about(word: str) -> None:
+    if word in ("-h", "--help", "help"):
+        sys.stdout.write(overview())
+    elif word == "--version":
+        print(f"mmf_visualbert {mmf_visualbert.__version__}")
+    else:
+        near = difflib.get_close_matches(word, COMMANDS, n=1)
+        meant = f" (did you mean '{near[0]}'?)" if near else ""
+        raise InputError(f"there is no command '{word}'{meant}; choose one of {', '.join(COMMANDS)}")

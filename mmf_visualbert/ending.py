@@ -1,0 +1,64 @@
+"""How every command ends: bad input, Ctrl-C and a pipe that nobody reads any more show a line at most."""
+
+import os
+import re
+import select
+import sys
+from collections.abc import Callable
+
+from mmf_visualbert.errors import InputError
+
+BAD_INPUT, INTERRUPTED, PIPE_CLOSED = 2, 130, 141  # exit codes; the last two as a shell knows them
+# How a worker's traceback, passed on as text, ends.
+IN_TEXT = re.compile(rf"^(?:\S*\.)?{InputError.__name__}: (.+)$", re.MULTILINE)
+
+
+def finish(command: Callable[[], int | None], name: str, stopped: str = "stopped") -> int:
+    """Runs a command and gives its exit code. What nobody foresaw keeps its traceback.
+
+    Args:
+        command: gives its exit code; None counts as 0. An InputError may come from a worker or a spawned process too.
+        name: what the user called, which every line begins with.
+        stopped: what is said after Ctrl-C.
+    """
+    try:
+        code = command() or 0
+        sys.stdout.flush()  # a closed pipe is found out here, not as Python ends
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{name}: {stopped}\n")
+        return INTERRUPTED
+    except BrokenPipeError:
+        if not _reader_is_gone():  # another pipe's
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be written
+        return PIPE_CLOSED
+    except Exception as error:
+        sentence = sentence_of(error)
+        if sentence is None:
+            raise
+        sys.stderr.write(f"{name}: error: {sentence}\n")
+        return BAD_INPUT
+    return code
+
+
+def sentence_of(error: BaseException | None) -> str | None:
+    """The sentence of the InputError that `error` is, was raised from, or quotes as text; None for any other error."""
+    while error is not None:
+        quoted = IN_TEXT.findall(str(error))
+        if quoted:
+            return quoted[-1]
+        if isinstance(error, InputError):
+            return str(error)
+        error = error.__cause__
+    return None
+
+
+def _reader_is_gone() -> bool:
+    """Whether nobody reads our output any more, as after `... | head`."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError):  # no file at all
+        return False
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
