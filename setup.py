@@ -1,7 +1,4 @@
-"""The package's metadata; pyproject.toml only configures tools.
-
-MMF is not among the requirements: its releases pin packages of 2020, so `tools/setup.sh` installs it without them.
-"""
+"""What pyproject.toml cannot say: the start-up file that goes beside the package, and the project's yaml inside it."""
 
 import os
 import shutil
@@ -9,7 +6,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from setuptools import Distribution, find_packages, setup
+from setuptools import Distribution, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
@@ -74,43 +71,7 @@ def editable_startup() -> list[tuple[str, list[str]]]:
 
 
 setup(
-    name="mmf_visualbert",
-    version="0.1.0",
-    description="VisualBERT as a plugin for MMF: COCO pre-training, VQA 2.0, VCR, NLVR2 and Flickr30K Entities",
-    license="BSD-3-Clause",
-    license_files=["LICENSE"],
-    python_requires=">=3.10,<3.14",
-    packages=find_packages(include=["mmf_visualbert", "mmf_visualbert.*"]),
-    package_data={"mmf_visualbert": ["**/*.yaml", "**/*.json", "**/*.txt", "**/*.html", "**/*.j2"]},
     data_files=editable_startup(),
     distclass=DistributionWithData,
     cmdclass={"build_py": BuildWithStartup},
-    install_requires=[
-        "torch>=2.5",
-        "torchvision",
-        "transformers>=4.57,<6",
-        "tokenizers",
-        "omegaconf>=2.3,<2.4",
-        "lmdb",
-        "numpy",
-        "tqdm",
-        "tensorboard",
-        "matplotlib",
-        "jinja2",
-        "pillow",
-        # what MMF imports as it starts
-        "requests",
-        "scikit-learn",
-    ],
-    extras_require={
-        "mmf-main": ["iopath", "packaging", "pandas", "pytorch-lightning>=2", "termcolor"],
-        "test": ["pytest", "ruff"],
-    },
-    entry_points={
-        "console_scripts": [
-            "visualbert = mmf_visualbert.cli.main:main",
-            "mmf_run = mmf_visualbert.plugin.command:run",
-            "mmf_predict = mmf_visualbert.plugin.command:predict",
-        ]
-    },
 )

@@ -16,10 +16,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmf_visualbert.compat import installed, optional, repairs
+from mmf_visualbert.places import PACKAGE
 
 PACKAGES = ("torch", "torchvision", "transformers", "tokenizers", "omegaconf", "lmdb", "numpy", "pytorch-lightning")
 STARTUP = "mmf_visualbert.pth"
 NEEDED_BY_MAIN = ("pytorch-lightning",)
+CHECKOUT = (PACKAGE.parent / "tools" / "setup.sh").is_file()
+# What makes whole what is missing: a package, and MMF.
+PACKAGE_MEND = "run tools/setup.sh" if CHECKOUT else "pip install mmf_visualbert"
+MMF_MEND = "run tools/setup.sh" if CHECKOUT else "run visualbert install-mmf"
 
 
 class Optional(NamedTuple):
@@ -43,8 +48,6 @@ OPTIONAL = (
         f"{optional.DETECTRON2_INSTALL} (with a C++ compiler at hand)",
     ),
     Optional("tensorboard", "curves of a run (training.tensorboard)", "pip install tensorboard"),
-    Optional("matplotlib", "figures of the analyses", "pip install matplotlib"),
-    Optional("jinja2", "the attention explorer's page", "pip install jinja2"),
     Optional("git", "git details inside checkpoints (checkpoint.save_git_details)", "pip install GitPython"),
 )
 
@@ -80,23 +83,23 @@ def environment() -> Iterator[Finding]:
 def packages() -> Iterator[Finding]:
     """Versions of what we and MMF stand on."""
     for name in PACKAGES:
-        if name in NEEDED_BY_MAIN and installed.is_release():
+        if name in NEEDED_BY_MAIN and (installed.mmf_version() is None or installed.is_release()):
             continue
         try:
             yield Finding(f"{name} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
-            yield Finding(f"{name} is missing - run tools/setup.sh", False)
+            yield Finding(f"{name} is missing - {PACKAGE_MEND}", False)
 
 
 def framework() -> Iterator[Finding]:
     """Which MMF, from where, and whether it can be imported with our parts in it."""
     folder = installed.mmf_folder()
     if folder is None:
-        yield Finding("MMF is missing - run tools/setup.sh", False)
+        yield Finding(f"MMF is missing - {MMF_MEND}", False)
         return
     yield Finding(f"MMF {installed.mmf_version()} in {folder}")
     if not (folder / "configs" / "defaults.yaml").is_file():
-        yield Finding("MMF has no configs/defaults.yaml, as its source archive has none - run tools/setup.sh", False)
+        yield Finding(f"MMF has no configs/defaults.yaml, as its source archive has none - {MMF_MEND}", False)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             registry = importlib.import_module("mmf.common.registry").registry

@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 TOOLS = Path(__file__).parents[1] / "tools"
-# Takes one word and no options: setup.sh calls it.
-WITHOUT_OPTIONS = {"install_mmf.py"}
-COMMANDS = sorted(path for path in TOOLS.glob("*.py") if path.name not in WITHOUT_OPTIONS)
+COMMANDS = sorted(TOOLS.glob("*.py"))
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.name)

@@ -38,8 +38,8 @@ fi
 
 version=$("$python" -c 'import sys; print(*sys.version_info[:3], sep=".")')
 hash_of() { "$python" -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'; }
-base_key=$( (echo "$version ${TORCH_INDEX_URL:-} $PWD"; cat constraints.txt setup.py tools/setup.sh) | hash_of)
-mmf_key=$( (echo "$base_key $mmf"; cat tools/install_mmf.py) | hash_of)
+base_key=$( (echo "$version ${TORCH_INDEX_URL:-} $PWD"; cat constraints.txt pyproject.toml setup.py tools/setup.sh) | hash_of)
+mmf_key=$( (echo "$base_key $mmf"; cat mmf_visualbert/install_mmf.py) | hash_of)
 base_stamp=$venv/packages.stamp
 mmf_stamp=$venv/mmf.stamp
 current() { [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]; }
@@ -72,8 +72,6 @@ fi
 
 say "installing MMF: $mmf (3 of 3)"
 rm -f "$mmf_stamp"
-"$python" tools/install_mmf.py "$mmf"
-# again, because MMF brings commands of the same names
-pip install --no-deps --no-build-isolation --force-reinstall -e .
+"$python" -m mmf_visualbert install-mmf "$mmf"
 echo "$mmf_key" > "$mmf_stamp"
 say "done: $venv ($("$python" -c 'import platform; print("Python", platform.python_version())'), MMF $mmf); activate it with 'source $venv/bin/activate'"

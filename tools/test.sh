@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes the environment if it is not there, checks the code's style and runs all tests: bash tools/test.sh [pytest's arguments]
 #
-# VENV, PYTHON, MMF and TORCH_INDEX_URL as tools/setup.sh takes them.
+#   TEST_PROCESSES=2       how many run the tests; -n among the arguments decides instead
+#   VENV, PYTHON, MMF and TORCH_INDEX_URL as tools/setup.sh takes them
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -16,4 +17,8 @@ echo "test: ruff" >&2
 "$python" -m ruff check .
 "$python" -m ruff format --check .
 echo "test: pytest" >&2
-"$python" -m pytest "$@"
+processes=(-n "${TEST_PROCESSES:-2}")
+for argument in "$@"; do
+  case $argument in -n* | --numprocesses*) processes=() ;; esac
+done
+"$python" -m pytest ${processes[@]+"${processes[@]}"} "$@"

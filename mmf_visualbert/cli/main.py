@@ -15,6 +15,7 @@ from mmf_visualbert.errors import InputError
 PROGRAM = "visualbert"
 # In the order in which one comes to need them.
 COMMANDS = {
+    "install-mmf": "put MMF into this environment, without its pins of 2020",
     "doctor": "what is installed, which repairs are active and why, what is missing",
     "sample-data": "draw the sample world, in which everything runs without a download",
     "features": "stores of region features: build, convert, merge, describe, check",

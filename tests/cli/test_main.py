@@ -74,7 +74,7 @@ def test_without_a_command_the_list_goes_to_the_error_output(capsys):
 
 @pytest.mark.parametrize(
     ("word", "says"),
-    [("feature", "(did you mean 'features'?)"), ("train", "choose one of doctor, sample-data, features")],
+    [("feature", "(did you mean 'features'?)"), ("train", "choose one of install-mmf, doctor, sample-data")],
 )
 def test_a_wrong_word_is_one_sentence(word, says, capsys):
     assert main.main([word, "--out", "x"]) == 2
