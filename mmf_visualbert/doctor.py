@@ -15,12 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from mmf_visualbert.compat import installed, optional, repairs
+from mmf_visualbert.compat import installed, optional, probes, repairs
 from mmf_visualbert.places import PACKAGE
 
 PACKAGES = ("torch", "torchvision", "transformers", "tokenizers", "omegaconf", "lmdb", "numpy", "pytorch-lightning")
 STARTUP = "mmf_visualbert.pth"
-NEEDED_BY_MAIN = ("pytorch-lightning",)
+# What only an MMF needs that imports it: a file and what it says there.
+IMPORTED_IN = {"pytorch-lightning": ("models/base_model.py", "import pytorch_lightning")}
 CHECKOUT = (PACKAGE.parent / "tools" / "setup.sh").is_file()
 # What makes whole what is missing: a package, and MMF.
 PACKAGE_MEND = "run tools/setup.sh" if CHECKOUT else "pip install mmf_visualbert"
@@ -83,7 +84,7 @@ def environment() -> Iterator[Finding]:
 def packages() -> Iterator[Finding]:
     """Versions of what we and MMF stand on."""
     for name in PACKAGES:
-        if name in NEEDED_BY_MAIN and (installed.mmf_version() is None or installed.is_release()):
+        if name in IMPORTED_IN and IMPORTED_IN[name][1] not in probes.text_of("mmf", IMPORTED_IN[name][0]):
             continue
         try:
             yield Finding(f"{name} {importlib.metadata.version(name)}")

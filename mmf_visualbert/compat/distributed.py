@@ -8,7 +8,11 @@ from typing import Any
 import torch
 from torch import distributed as dist
 
+from mmf_visualbert.compat.probes import mentions, source, text_of
+
 NO_CUDA = "MMF runs several processes only with CUDA and NCCL"
+ONE_PROCESS = "Cannot initialize distributed with distributed_world_size=1"  # what MMF raises
+UNASKED = 'self.distributed = True self.device = torch.device("cuda", self.local_rank)'
 
 
 def take_gloo_without_cuda(distributed: ModuleType) -> str | None:
@@ -16,7 +20,10 @@ def take_gloo_without_cuda(distributed: ModuleType) -> str | None:
 
     Can go when MMF asks whether torch.distributed is initialized, and for nothing more.
     """
-    if torch.cuda.is_available() or not dist.is_available():
+    asks_for_cuda = mentions(distributed.get_rank, "is_nccl_available") or mentions(
+        distributed.distributed_init, "cuda"
+    )
+    if torch.cuda.is_available() or not dist.is_available() or not asks_for_cuda:
         return None
     distributed.get_rank = rank
     distributed.get_world_size = world_size
@@ -59,6 +66,8 @@ def run_alone_with_one_process(distributed: ModuleType) -> str | None:
     Such a run goes on as an ordinary one. Can go when MMF lets one process through.
     """
     infer = distributed.infer_init_method
+    if not mentions(distributed.distributed_init, ONE_PROCESS):
+        return None
 
     @functools.wraps(infer)
     def infer_for_several(config: Any) -> None:
@@ -71,8 +80,7 @@ def run_alone_with_one_process(distributed: ModuleType) -> str | None:
 
 def train_release_without_cuda(base_trainer: ModuleType) -> str | None:
     """`BaseTrainer` (MMF rc10) takes CUDA devices where there are several processes. Can go with rc10."""
-    trainer = base_trainer.BaseTrainer
-    return train_without_cuda(base_trainer, trainer, "_set_device")
+    return train_without_cuda(base_trainer, base_trainer.BaseTrainer, "_set_device")
 
 
 def train_main_without_cuda(device: ModuleType) -> str | None:
@@ -82,9 +90,10 @@ def train_main_without_cuda(device: ModuleType) -> str | None:
 
 def train_without_cuda(module: ModuleType, trainer: type, choose: str) -> str | None:
     """Replace a trainer's choice of device, and its wrapping of the model, for several processes on CPUs."""
-    if torch.cuda.is_available():
+    choose_device = vars(trainer).get(choose)
+    if torch.cuda.is_available() or choose_device is None or UNASKED not in source(choose_device):
         return None
-    choose_device, parallelize = getattr(trainer, choose), trainer.parallelize_model
+    parallelize = trainer.parallelize_model
 
     @functools.wraps(choose_device)
     def choose_cpu(self: Any) -> None:
@@ -118,6 +127,8 @@ def give_each_rank_its_device(configuration: ModuleType) -> str | None:
     """
     cls = configuration.Configuration
     get_config = cls.get_config
+    if "LOCAL_RANK" in text_of("mmf_cli", "run.py") + text_of("mmf", "utils/distributed.py"):
+        return None
 
     @functools.wraps(get_config)
     def with_local_device(self: Any) -> Any:

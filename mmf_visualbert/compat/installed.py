@@ -1,20 +1,18 @@
 """What is installed, found out without importing it."""
 
-import importlib.util
 import re
 import sys
 from pathlib import Path
 
-# The newest release on PyPI. What GitHub's main has repaired since is only needed up to this version.
+from mmf_visualbert.compat import probes
+
+# The newest release on PyPI.
 RELEASE = "1.0.0rc10"
 
 
 def mmf_folder() -> Path | None:
     """The folder of the package `mmf`, None where there is none."""
-    spec = importlib.util.find_spec("mmf")
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    return Path(next(iter(spec.submodule_search_locations)))
+    return probes.folder_of("mmf")
 
 
 def mmf_version() -> str | None:
@@ -27,7 +25,10 @@ def mmf_version() -> str | None:
 
 
 def is_release() -> bool:
-    """Whether the installed MMF is the release on PyPI or older, rather than GitHub's main."""
+    """Whether the installed MMF is the release on PyPI or older, rather than GitHub's main.
+
+    For messages and tests; a repair looks at the code itself (`probes`).
+    """
     version = mmf_version()
     return version is not None and numbers(version) <= numbers(RELEASE)
 

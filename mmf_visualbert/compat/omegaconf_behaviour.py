@@ -8,6 +8,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError
 
+from mmf_visualbert.compat.probes import text_of
+
 MMF_PACKAGES = ("mmf", "mmf_cli", "__main__")
 
 
@@ -16,7 +18,7 @@ def register_env_resolver() -> str | None:
 
     Registered again whenever MMF clears all resolvers, and `register_resolver` without its warning. Can go with rc10.
     """
-    if OmegaConf.has_resolver("env"):
+    if OmegaConf.has_resolver("env") or "${env:" not in text_of("mmf", "configs/defaults.yaml"):
         return None
     clear = OmegaConf.clear_resolvers
 
@@ -72,7 +74,7 @@ def raises_for_missing() -> bool:
 
 def restore_pretty() -> str | None:
     """`config.pretty()` (MMF rc10): removed in omegaconf 2.1. Can go with rc10."""
-    if hasattr(DictConfig, "pretty"):
+    if hasattr(DictConfig, "pretty") or ".pretty(" not in text_of("mmf", "utils/checkpoint.py"):
         return None
     DictConfig.pretty = lambda self, resolve=False: OmegaConf.to_yaml(self, resolve=resolve)
     return "omegaconf 2.1 removed pretty"

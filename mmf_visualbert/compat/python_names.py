@@ -2,11 +2,17 @@
 
 import collections
 import collections.abc
+from types import ModuleType
+
+from mmf_visualbert.compat.probes import mentions
 
 
-def restore_collections_names() -> str | None:
-    """`collections.Mapping` and friends (MMF rc10): removed in Python 3.10. Can go with rc10."""
-    missing = [name for name in collections.abc.__all__ if not hasattr(collections, name)]
-    for name in missing:
-        setattr(collections, name, getattr(collections.abc, name))
-    return "Python 3.10 removed collections.Mapping and others" if missing else None
+def restore_mapping(logger: ModuleType) -> str | None:
+    """`collections.Mapping` in `Logger.log_progress` (MMF rc10): removed in Python 3.10. Can go with rc10."""
+    cls = vars(logger).get("Logger")
+    if hasattr(collections, "Mapping") or cls is None or not mentions(cls.log_progress, "collections", "Mapping"):
+        return None
+    if mentions(cls.log_progress, "abc"):
+        return None
+    collections.Mapping = collections.abc.Mapping
+    return "Python 3.10 removed collections.Mapping"

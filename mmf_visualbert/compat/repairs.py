@@ -1,7 +1,8 @@
 """The list of repairs: which import each accompanies, and which of them were needed in this process and why.
 
 A repair is a function without arguments (`before` an import) or with the imported module (`after` it). It looks whether
-it is needed, does its work, and returns the reason in a few words, or None where nothing was to do.
+it is needed, at what the installed code does and never at a version, does its work, and returns the reason in a few
+words, or None where nothing was to do. In which MMF it was needed, and when it can go, its docstring says.
 """
 
 import importlib
@@ -10,7 +11,6 @@ from types import ModuleType
 from typing import NamedTuple
 
 PACKAGE = "mmf_visualbert"
-BOTH, RELEASE, MAIN = "both", "release", "main"
 
 
 class Repair(NamedTuple):
@@ -20,14 +20,12 @@ class Repair(NamedTuple):
         function: `file.function`; its file is only imported when the repair is due.
         when: "before" or "after".
         module: the import that it accompanies.
-        mmf: which MMF needs it: the release on PyPI, GitHub's main, or both.
         room: the folder of its file: "compat", or "plugin" for what stays for ever.
     """
 
     function: str
     when: str
     module: str
-    mmf: str = BOTH
     room: str = "compat"
 
     def load(self) -> Callable[..., str | None]:
@@ -41,35 +39,36 @@ REPAIRS = (
     Repair("torchvision_operators.define_missing_schemas", "after", "torchvision.extension"),
     Repair("standins.provide_torchtext", "before", "mmf"),
     Repair("standins.provide_demjson", "before", "mmf"),
-    Repair("python_names.restore_collections_names", "before", "mmf", RELEASE),
+    Repair("python_names.restore_mapping", "after", "mmf.utils.logger"),
     Repair("transformers_names.resolve_moved_modules", "before", "mmf"),
-    Repair("transformers_names.restore_bert_layer_norm", "after", "transformers.models.bert.modeling_bert", RELEASE),
-    Repair("transformers_names.restore_adamw", "after", "transformers.optimization", RELEASE),
-    Repair("transformers_names.skip_import_of_all_models", "after", "mmf.utils.patch", MAIN),
-    Repair("torchvision_names.restore_read_video", "after", "torchvision.io", MAIN),
-    Repair("lightning_names.restore_callbacks_base", "before", "mmf", MAIN),
+    Repair("transformers_names.restore_bert_layer_norm", "after", "transformers.models.bert.modeling_bert"),
+    Repair("transformers_names.restore_adamw", "after", "transformers.optimization"),
+    Repair("transformers_names.skip_import_of_all_models", "after", "mmf.utils.patch"),
+    Repair("torchvision_names.restore_read_video", "after", "torchvision.io"),
+    Repair("lightning_names.restore_callbacks_base", "before", "mmf"),
     # what behaves otherwise
-    Repair("omegaconf_behaviour.register_env_resolver", "before", "mmf", RELEASE),
+    Repair("omegaconf_behaviour.register_env_resolver", "before", "mmf"),
     Repair("omegaconf_behaviour.give_none_for_missing_keys", "before", "mmf"),
-    Repair("omegaconf_behaviour.restore_pretty", "before", "mmf", RELEASE),
+    Repair("omegaconf_behaviour.restore_pretty", "before", "mmf"),
     Repair("warning_filters.hide_what_users_cannot_mend", "before", "mmf"),
     Repair("warning_filters.keep_hidden", "after", "mmf.utils.distributed"),
-    Repair("torch_load.load_weights_only", "after", "mmf.utils.checkpoint"),
     # what goes wrong in MMF
-    Repair("training.leave_anomaly_detection_off", "after", "mmf.trainers.base_trainer", RELEASE),
-    Repair("training.stop_after_max_updates", "after", "mmf.trainers.base_trainer", RELEASE),
-    Repair("training.count_updates_of_epochs", "after", "mmf.trainers.base_trainer", RELEASE),
-    Repair("training.judge_the_last_evaluation", "after", "mmf.trainers.core.training_loop", MAIN),
-    Repair("training.seed_each_rank", "after", "mmf.utils.env", RELEASE),
+    Repair("training.leave_anomaly_detection_off", "after", "mmf.trainers.base_trainer"),
+    Repair("training.stop_after_max_updates", "after", "mmf.trainers.base_trainer"),
+    Repair("training.count_updates_of_epochs", "after", "mmf.trainers.base_trainer"),
+    Repair("training.judge_the_last_evaluation", "after", "mmf.trainers.core.training_loop"),
+    Repair("training.seed_each_rank", "after", "mmf.utils.env"),
     Repair("training.stop_early_on_all_ranks", "after", "mmf.utils.early_stopping"),
-    Repair("training.heed_persistent_workers", "after", "mmf.utils.build", MAIN),
-    Repair("distributed.take_gloo_without_cuda", "after", "mmf.utils.distributed"),
+    Repair("training.heed_persistent_workers", "after", "mmf.utils.build"),
     Repair("distributed.run_alone_with_one_process", "after", "mmf.utils.distributed"),
-    Repair("distributed.train_release_without_cuda", "after", "mmf.trainers.base_trainer", RELEASE),
-    Repair("distributed.train_main_without_cuda", "after", "mmf.trainers.core.device", MAIN),
+    Repair("distributed.take_gloo_without_cuda", "after", "mmf.utils.distributed"),
+    Repair("distributed.train_release_without_cuda", "after", "mmf.trainers.base_trainer"),
+    Repair("distributed.train_main_without_cuda", "after", "mmf.trainers.core.device"),
     Repair("distributed.give_each_rank_its_device", "after", "mmf.utils.configuration"),
-    Repair("run_log.show_our_messages", "after", "mmf.utils.logger", RELEASE),
+    Repair("run_log.show_our_messages", "after", "mmf.utils.logger"),
     Repair("run_log.close_tensorboard_in_time", "after", "mmf.utils.logger"),
+    # what we want otherwise, whatever MMF does
+    Repair("torch_load.load_weights_only", "after", "mmf.utils.checkpoint", room="plugin"),
     Repair("configuration.run_from_yaml_alone", "after", "mmf.utils.configuration", room="plugin"),
     Repair("configuration.find_our_configs", "after", "mmf.utils.configuration", room="plugin"),
     Repair("configuration.tell_of_unreadable_yaml", "after", "mmf.utils.configuration", room="plugin"),
@@ -88,14 +87,7 @@ def watched() -> set[str]:
 def run(when: str, module: str, *arguments: ModuleType) -> None:
     """Run the repairs that are due before or after the import of `module`, and note the reasons of those needed."""
     for repair in REPAIRS:
-        if repair.when == when and repair.module == module and concerns(repair.mmf):
+        if repair.when == when and repair.module == module:
             reason = repair.load()(*arguments)
             if reason:
                 reasons[repair.function] = reason
-
-
-def concerns(mmf: str) -> bool:
-    """Whether a repair for this MMF concerns the installed one."""
-    if mmf == BOTH:
-        return True
-    return importlib.import_module(f"{PACKAGE}.compat.installed").is_release() == (mmf == RELEASE)

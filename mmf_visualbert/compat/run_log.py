@@ -6,12 +6,19 @@ import logging
 from types import ModuleType
 from typing import Any
 
+from mmf_visualbert.compat.probes import mentions
+
 OURS = "mmf_visualbert"
 
 
 def show_our_messages(logger: ModuleType) -> str | None:
-    """`Logger` (MMF rc10) shows its own messages only, so that ours would be lost. Can go with rc10."""
-    cls = logger.Logger
+    """`Logger` (MMF rc10) shows its own messages only, so that ours would be lost. Can go with rc10.
+
+    Main gives its handlers to the root of all loggers.
+    """
+    cls = vars(logger).get("Logger")
+    if cls is None or mentions(cls.__init__, "basicConfig"):
+        return None
     initialise = cls.__init__
 
     @functools.wraps(initialise)
@@ -32,10 +39,12 @@ def show_our_messages(logger: ModuleType) -> str | None:
 def close_tensorboard_in_time(logger: ModuleType) -> str | None:
     """`TensorboardLogger` (MMF rc10 and main) leaves its writer open until the interpreter ends.
 
-    The writer is then closed when its thread is gone already, and the process waits for it for ever. It is closed at
-    exit, while threads still live. Can go when MMF closes it at the end of a run.
+    It may then be closed when its thread is gone already, and the process waits for it for ever, or not at all, and
+    the last two minutes are lost. It is closed at exit, while threads still live. Can go when MMF does so itself.
     """
     cls = logger.TensorboardLogger
+    if any(mentions(method, "atexit") for method in vars(cls).values() if callable(method)):
+        return None
     initialise = cls.__init__
 
     @functools.wraps(initialise)

@@ -1,11 +1,12 @@
 """Stand-ins for packages that MMF imports as it starts and that today's Python cannot have."""
 
-import importlib.util
+import importlib
 import json
 from types import ModuleType
 from typing import Any
 
 from mmf_visualbert.compat.importing import stand_in
+from mmf_visualbert.compat.probes import text_of
 from mmf_visualbert.errors import InputError
 
 
@@ -27,7 +28,7 @@ def provide_torchtext() -> str | None:
 
     Only vocabularies with GloVe-like vectors use it. Can go when MMF no longer imports it.
     """
-    if importlib.util.find_spec("torchtext") is not None and works("torchtext"):
+    if "torchtext" not in text_of("mmf", "utils/vocab.py") or works("torchtext"):
         return None
     package, vocab = ModuleType("torchtext"), ModuleType("torchtext.vocab")
     package.__path__ = []
@@ -43,7 +44,7 @@ def provide_demjson() -> str | None:
 
     Only `config_override` on the command line uses it; plain JSON serves. Can go with rc10.
     """
-    if importlib.util.find_spec("demjson") is not None:
+    if "demjson" not in text_of("mmf", "utils/configuration.py") or works("demjson"):
         return None
     module = ModuleType("demjson")
     module.decode = decode_json
@@ -64,7 +65,7 @@ def decode_json(text: str) -> Any:
 
 
 def works(name: str) -> bool:
-    """Whether an installed package can be imported; a compiled one of another torch cannot."""
+    """Whether a package can be imported; one that is missing cannot, nor one that was compiled for another torch."""
     try:
         importlib.import_module(name)
     except (ImportError, OSError):

@@ -1,10 +1,15 @@
 """Faults of MMF's training loop."""
 
 import functools
+import re
 from types import ModuleType
 from typing import Any
 
 import torch
+
+from mmf_visualbert.compat.probes import mentions, source, text_of
+
+MAKES_A_TUPLE = re.compile(r'\["persistent_workers"\] = \([^=]*\), \)')
 
 
 def leave_anomaly_detection_off(base_trainer: ModuleType) -> str | None:
@@ -13,6 +18,8 @@ def leave_anomaly_detection_off(base_trainer: ModuleType) -> str | None:
     It is turned off again before the first step. Can go with rc10.
     """
     trainer = base_trainer.BaseTrainer
+    if not mentions(trainer.train, "set_detect_anomaly") or mentions(trainer.train, "detect_anomaly"):
+        return None
     forward_pass = trainer._forward_pass
 
     @functools.wraps(forward_pass)
@@ -28,6 +35,8 @@ def leave_anomaly_detection_off(base_trainer: ModuleType) -> str | None:
 def stop_after_max_updates(base_trainer: ModuleType) -> str | None:
     """`BaseTrainer.train` (MMF rc10) makes one update more than `training.max_updates`. Can go with rc10."""
     trainer = base_trainer.BaseTrainer
+    if "self.num_updates > self.max_updates" not in source(trainer.train):
+        return None
     logistics = trainer._logistics
 
     @functools.wraps(logistics)
@@ -45,6 +54,8 @@ def count_updates_of_epochs(base_trainer: ModuleType) -> str | None:
     """
     trainer = base_trainer.BaseTrainer
     train = trainer.train
+    if "self.max_updates = math.inf" not in source(train):
+        return None
 
     @functools.wraps(train)
     def train_counted(self: Any) -> None:
@@ -70,6 +81,8 @@ def judge_the_last_evaluation(training_loop: ModuleType) -> str | None:
     """
     mixin = training_loop.TrainerTrainingLoopMixin
     after = mixin.after_training_loop
+    if mentions(after, "early_stop_callback"):
+        return None
 
     @functools.wraps(after)
     def after_training_loop(self: Any) -> None:
@@ -90,8 +103,13 @@ def judge_the_last_evaluation(training_loop: ModuleType) -> str | None:
 
 
 def seed_each_rank(env: ModuleType) -> str | None:
-    """`set_seed` (MMF rc10) gives all ranks the same seed, so that they draw the same dropout. Can go with rc10."""
+    """`set_seed` (MMF rc10) gives all ranks the same seed, so that they draw the same dropout. Can go with rc10.
+
+    Main's `run` adds the rank before it calls.
+    """
     set_seed = env.set_seed
+    if mentions(set_seed, "get_rank") or "get_rank" in text_of("mmf_cli", "run.py"):
+        return None
 
     @functools.wraps(set_seed)
     def set_seed_of_rank(seed: int | None) -> int | None:
@@ -111,6 +129,8 @@ def stop_early_on_all_ranks(early_stopping: ModuleType) -> str | None:
     """
     stopping = early_stopping.EarlyStopping
     decide = stopping.__call__
+    if not mentions(decide, "restore"):
+        return None
 
     @functools.wraps(decide)
     def decide_alike(self: Any, update: int, iteration: int, meter: Any) -> bool:
@@ -130,10 +150,13 @@ def stop_early_on_all_ranks(early_stopping: ModuleType) -> str | None:
 
 
 def heed_persistent_workers(build: ModuleType) -> str | None:
-    """`build_dataloader` (MMF main) makes `training.persistent_workers` a tuple, which is true whatever it holds.
+    """`build_dataloader_and_sampler` (MMF main) makes `persistent_workers` a tuple, which is true whatever it holds.
 
     Can go when MMF takes the comma out.
     """
+    make = vars(build).get("build_dataloader_and_sampler")
+    if make is None or not MAKES_A_TUPLE.search(source(make)):
+        return None
     initialise = torch.utils.data.DataLoader.__init__
 
     @functools.wraps(initialise)

@@ -1,7 +1,6 @@
 """Modules and names that transformers moved or removed since MMF was written for 2.3 and 3.4."""
 
 import importlib
-import importlib.util
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
@@ -9,7 +8,9 @@ from typing import Any
 
 import torch
 
+from mmf_visualbert.compat import probes
 from mmf_visualbert.compat.importing import stand_in
+from mmf_visualbert.compat.probes import mentions, text_of
 
 PREFIX = "transformers."
 
@@ -19,13 +20,12 @@ def resolve_moved_modules() -> str | None:
 
     Resolved when asked for. Can go when MMF imports the new places.
     """
-    spec = importlib.util.find_spec("transformers")
-    if spec is None or not spec.submodule_search_locations:
+    folder = probes.folder_of("transformers")
+    if folder is None or (folder / "modeling_bert.py").is_file() or not (folder / "models").is_dir():
         return None
-    models = Path(spec.submodule_search_locations[0]) / "models"
-    if not models.is_dir():
+    if "transformers.modeling_bert" not in text_of("mmf", "models/mmf_bert.py"):
         return None
-    stand_in(moved_modules(models))
+    stand_in(moved_modules(folder / "models"))
     return "transformers 4 moved its modules into transformers.models"
 
 
@@ -45,7 +45,7 @@ def moved_modules(models: Path) -> Callable[[str], ModuleType | None]:
 
 def restore_bert_layer_norm(modeling_bert: ModuleType) -> str | None:
     """`BertLayerNorm` (MMF rc10): removed in transformers 3.2, where it was torch's LayerNorm. Can go with rc10."""
-    if hasattr(modeling_bert, "BertLayerNorm"):
+    if hasattr(modeling_bert, "BertLayerNorm") or "BertLayerNorm" not in text_of("mmf", "models/mmf_bert.py"):
         return None
     modeling_bert.BertLayerNorm = torch.nn.LayerNorm
     return "transformers 3.2 removed BertLayerNorm"
@@ -56,7 +56,8 @@ def restore_adamw(optimization: ModuleType) -> str | None:
 
     With its defaults, which differ from torch's. Can go with rc10.
     """
-    if hasattr(optimization, "AdamW"):
+    imports = text_of("mmf", "modules/optimizers.py")
+    if hasattr(optimization, "AdamW") or "AdamW" not in imports or "except ImportError" in imports:
         return None
     optimization.AdamW = AdamW
     return "transformers removed AdamW"
@@ -93,5 +94,7 @@ def skip_import_of_all_models(patch: ModuleType) -> str | None:
 
     What it is for is done by `resolve_moved_modules` when it is asked for. Can go when MMF imports the new places.
     """
+    if not mentions(patch.patch_transformers, "import_module"):
+        return None
     patch.patch_transformers = lambda log_incompatible=False: None
     return "MMF would import every model of transformers at its start"

@@ -9,7 +9,8 @@ from typing import Any
 from omegaconf import OmegaConf
 from yaml import YAMLError
 
-from mmf_visualbert.compat.installed import is_release, mmf_version
+from mmf_visualbert.compat.installed import mmf_version
+from mmf_visualbert.compat.probes import text_of
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.places import our_path
 from mmf_visualbert.plugin import config_keys
@@ -32,7 +33,12 @@ READ_BY_BOTH = (
     "scheduler.type",
     "scheduler.params",
 )
-READ_BY_MAIN = ("checkpoint.bypass_shape_mismatch", "distributed.nccl", "evaluation.torchmetrics")
+# Keys that only an MMF with such a file reads without a default.
+READ_IN = {
+    "checkpoint.bypass_shape_mismatch": "utils/checkpoint_updater.py",
+    "distributed.nccl": "utils/distributed.py",
+    "evaluation.torchmetrics": "trainers/lightning_trainer.py",
+}
 HINTS = {
     "training.fp16": "set model_config.visualbert.precision, or take GitHub's MMF",
     "training.update_frequency": "only GitHub's MMF accumulates gradients",
@@ -44,7 +50,7 @@ def run_from_yaml_alone(configuration: ModuleType) -> str | None:
     """`Configuration` (MMF rc10 and main) looks for `model` and `datasets` on the command line only.
 
     Where they are absent there, they are taken from the yaml. For our model rc10's console also shows the run's
-    progress unless the yaml says otherwise. Can go when MMF reads them from the yaml.
+    progress unless the yaml says otherwise. Stays.
     """
     cls = configuration.Configuration
     build_model, build_datasets = cls._build_model_config, cls._build_dataset_config
@@ -181,7 +187,7 @@ def check_keys(configuration: Any, others: Any, registry: Any) -> None:
     defaults, opts = plain(configuration._default_config), plain(configuration._opts_config)
     user = plain(configuration._user_config)
     read = plain(OmegaConf.merge(defaults, *configuration._visualbert_defaults))
-    for key in READ_BY_BOTH if is_release() else READ_BY_BOTH + READ_BY_MAIN:
+    for key in READ_BY_BOTH + tuple(key for key, file in READ_IN.items() if reads(key, file)):
         OmegaConf.update(read := OmegaConf.create(read), key, {}, force_add=True)
     read = plain(read)
     leave_others_free(read, user, registry)
@@ -189,6 +195,11 @@ def check_keys(configuration: Any, others: Any, registry: Any) -> None:
     merged = {"dataset": None, **plain(OmegaConf.merge(defaults, others))}
     given = {key: value for key, value in opts.items() if "[" not in key}
     refuse(config_keys.unknown_keys(given, merged, free=()), "the command line", merged)
+
+
+def reads(key: str, file: str) -> bool:
+    """Whether a file of the installed MMF asks for the last part of a dotted key."""
+    return f'get("{key.rpartition(".")[2]}"' in text_of("mmf", file)
 
 
 def leave_others_free(read: dict[str, Any], user: Mapping[str, Any], registry: Any) -> None:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from mmf_visualbert.compat.torch_load import load_checkpoint
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.plugin.checkpoint import compare
+from mmf_visualbert.plugin.torch_load import load_checkpoint
 
 PRETRAINED = "checkpoint.resume_pretrained=True"
 

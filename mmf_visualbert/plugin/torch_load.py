@@ -16,8 +16,8 @@ NUMPY_SCALARS = [type(np.dtype(kind)) for kind in ("float64", "float32", "int64"
 def load_weights_only(checkpoint: ModuleType) -> str | None:
     """`torch.load` of checkpoints (MMF rc10 and main): unrestricted before torch 2.6, refuses numpy's numbers since.
 
-    MMF's own checkpoints hold weights, plain containers and numbers, which is all that is let through. Can go when MMF
-    passes `weights_only=True` itself.
+    MMF's own checkpoints hold weights, plain containers and numbers, which is all that is let through; and a file that
+    is none is said in one sentence. Stays.
     """
     checkpoint.torch = TorchOfCheckpoints()
     return "torch.load would load anything (before 2.6) or refuse numpy's numbers (since)"
