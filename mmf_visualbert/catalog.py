@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, overload
@@ -84,8 +85,9 @@ def register_task(task: Task) -> None:
 
 
 def listen(listener: Listener) -> None:
-    """Calls `listener(kind, name)` for every part that is registered from now on."""
-    _listeners.append(listener)
+    """Calls `listener(kind, name)` for every part that is registered from now on. Safe to repeat."""
+    if listener not in _listeners:
+        _listeners.append(listener)
 
 
 def import_parts() -> None:
@@ -102,6 +104,20 @@ def import_parts() -> None:
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not any(part.startswith("_") for part in module.name.split(".")):
                 importlib.import_module(module.name)
+
+
+def import_user_package(folder: str | Path) -> None:
+    """Imports a user's own package, which files its parts and tasks, as MMF does with `env.user_dir`.
+
+    Raises:
+        InputError: where there is no package.
+    """
+    path = Path(folder).expanduser().resolve()
+    if not (path / "__init__.py").is_file():
+        raise InputError(f"{folder} is no package of yours, as it has no __init__.py; name the folder that has it")
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    importlib.import_module(path.name)
 
 
 @overload

@@ -10,6 +10,8 @@ from mmf_visualbert.errors import InputError
 def empty(monkeypatch):
     """A catalog of this test's own."""
     monkeypatch.setattr(catalog, "_parts", {kind: {} for kind in catalog.KINDS})
+    monkeypatch.setattr(catalog, "_listeners", [])
+    monkeypatch.setattr(catalog, "_complete", True)
 
 
 def test_parts_are_found_under_their_kind_and_name():

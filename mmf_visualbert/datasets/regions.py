@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from torch import Tensor
-
+from mmf_visualbert.contracts import RegionQuery, Sample
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.processors.regions import RegionFeatures
 
@@ -26,40 +25,36 @@ class ImageRegions:
         self.store = store
         self.processor = processor
 
-    def check(self, keys_with_names: Iterable[tuple[str, str]]) -> None:
+    def check(self, queries: Iterable[RegionQuery]) -> None:
         """Checks before training that every image has features, and that they have the configured dimension.
-
-        Args:
-            keys_with_names: (key of the image, what errors call the record that needs it, as "question 42 in FILE").
 
         Raises:
             InputError: naming the first image that is missing and how many there are, or the wrong dimension.
         """
-        first_missing: tuple[str, str] | None = None
+        first_missing: RegionQuery | None = None
         seen: dict[str, bool] = {}
-        for key, name in keys_with_names:
-            if key not in seen:
-                seen[key] = key in self.store
-                if not seen[key] and first_missing is None:
-                    first_missing = (key, name)
+        for query in queries:
+            if query.key not in seen:
+                seen[query.key] = query.key in self.store
+                if not seen[query.key] and first_missing is None:
+                    first_missing = query
         if first_missing is not None:
-            key, name = first_missing
-            missing = sum(not there for there in seen.values())
+            others = f"{sum(not there for there in seen.values()) - 1} more of {len(seen)} images"
             raise InputError(
-                f"{name} has no region features: '{key}' and {missing - 1} more of {len(seen)} images are not in "
+                f"{first_missing.where} has no region features: '{first_missing.key}' and {others} are not in "
                 f"{self._where()}; extract their features, or add the store that has them to `features`"
             )
         if seen:
             key = next(iter(seen))
             self.processor.check(self.store.read(key), f"{key} in {self._where()}")
 
-    def tensors(self, key: str) -> dict[str, Tensor]:
-        """The tensors of one image, as `RegionFeatures` gives them."""
-        return self.processor(self.store.read(key), key)
+    def tensors(self, query: RegionQuery, max_regions: int | None = None) -> Sample:
+        """The tensors of one image, as `RegionFeatures` gives them; padded to the processor's `max_regions`."""
+        return self.processor(self.store.read(query.key), query.key)
 
     def record(self, key: str) -> RegionRecord:
         """What the store has on one image, for readers that need its boxes."""
         return self.store.read(key)
 
     def _where(self) -> str:
-        return ", ".join(str(path) for path in getattr(self.store, "paths", ())) or "the feature store"
+        return ", ".join(self.store.paths)

@@ -1,7 +1,6 @@
 """Our datasets as MMF's builders and datasets. The only module of this room that imports MMF."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from mmf.common.registry import registry
@@ -12,10 +11,9 @@ from mmf.datasets.processors.processors import Processor
 from omegaconf import OmegaConf
 
 from mmf_visualbert import catalog
+from mmf_visualbert.contracts import Dataset
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.plugin import run_facts
-
-CONFIGS = Path(__file__).resolve().parents[1] / "configs" / "datasets"
 
 
 class VisualBERTDataset(BaseDataset):
@@ -25,10 +23,10 @@ class VisualBERTDataset(BaseDataset):
         dataset_name: its registered name.
         config: `dataset_config.<name>`.
         dataset_type: train, val or test.
-        dataset: the plain dataset: `len`, items that are dicts of tensors, and `predictions(report)`.
+        dataset: the plain dataset.
     """
 
-    def __init__(self, dataset_name: str, config: Any, dataset_type: str, dataset: Any) -> None:
+    def __init__(self, dataset_name: str, config: Any, dataset_type: str, dataset: Dataset) -> None:
         super().__init__(dataset_name, config, dataset_type)
         self.dataset = dataset
 
@@ -55,7 +53,7 @@ def dataset_builder(name: str) -> type[BaseDatasetBuilder]:
 
         @classmethod
         def config_path(cls) -> str:
-            return str(CONFIGS / f"{name.removeprefix(catalog.PREFIX)}.yaml")
+            return str(catalog.dataset_config(name))
 
         def build(self, config: Any, dataset_type: str = "train", *args: Any, **kwargs: Any) -> None:
             """Nothing to download: the owners of these data sets ask for their terms to be accepted."""
@@ -64,7 +62,7 @@ def dataset_builder(name: str) -> type[BaseDatasetBuilder]:
             plain = OmegaConf.to_container(config, resolve=True)
             processors = build_processors(self.dataset_name, plain)
             dataset = catalog.get("dataset", name)(plain, dataset_type, processors)
-            hand_on_facts(self.dataset_name, dataset_type, dataset, processors)
+            hand_on_facts(self.dataset_name, dataset_type, dataset)
             return VisualBERTDataset(self.dataset_name, config, dataset_type, dataset)
 
         def update_registry_for_model(self, config: Any) -> None:
@@ -104,12 +102,12 @@ def _build_processor(config: Mapping[str, Any]) -> Any:
     return Processor(OmegaConf.create(dict(config)))
 
 
-def hand_on_facts(name: str, split: str, dataset: Any, processors: Mapping[str, Any]) -> None:
+def hand_on_facts(name: str, split: str, dataset: Dataset) -> None:
     """Hands on what the model and the scheduler need to know of a dataset."""
-    text = processors.get("text_processor")
+    facts, training = dataset.facts, split == "train"
     run_facts.hand_on(
         name,
-        train_samples=len(dataset) if split == "train" else None,
-        answers=getattr(dataset, "answers", None) if split == "train" else None,
-        vocab_size=getattr(getattr(text, "tokenizer", None), "vocab_size", None),
+        train_samples=facts.samples if training else None,
+        answers=facts.answers if training else None,
+        vocab_size=facts.vocab_size,
     )

@@ -4,8 +4,6 @@ Our parts are plain classes with typed keywords. MMF wants subclasses of its own
 the adapters here are the only place where the one becomes the other.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,39 +13,38 @@ from mmf.datasets.processors.processors import BaseProcessor
 from mmf.modules.metrics import BaseMetric
 
 from mmf_visualbert import catalog
+from mmf_visualbert.plugin.datasets import dataset_builder
 from mmf_visualbert.plugin.run_facts import train_samples
 from mmf_visualbert.plugin.training_length import training_updates
 
-ROOMS = ("processors", "modules", "losses", "metrics", "tasks")
-
 
 def register_all() -> None:
-    """Registers the model, datasets, processors, losses, metrics, optimizer and scheduler with MMF. Safe to repeat."""
-    import_parts()
-    from mmf_visualbert.plugin.datasets import dataset_builder
+    """Registers the model and every part of the catalog with MMF, and parts that are filed later as they come."""
     from mmf_visualbert.plugin.model import VisualBERT
 
+    catalog.import_parts()
     registry.register_model("visualbert")(VisualBERT)
-    for name in catalog.names("dataset"):
+    for kind in catalog.KINDS:
+        for name in catalog.names(kind):
+            hand_over(kind, name)
+    catalog.listen(hand_over)
+
+
+def hand_over(kind: str, name: str) -> None:
+    """Registers one part with MMF; heads and region encoders are ours alone to choose."""
+    part = catalog.get(kind, name)
+    if kind == "dataset":
         registry.register_builder(name)(dataset_builder(name))
-    for name in catalog.names("processor"):
-        registry.register_processor(name)(mmf_processor(catalog.get("processor", name)))
-    for name in catalog.names("loss"):
-        registry.register_loss(name)(catalog.get("loss", name))
-    for name in catalog.names("metric"):
-        registry.register_metric(name)(mmf_metric(name, catalog.get("metric", name)))
-    for name in catalog.names("optimizer"):
-        registry.register_optimizer(name)(catalog.get("optimizer", name))
-    for name in catalog.names("scheduler"):
-        registry.register_scheduler(name)(mmf_scheduler(catalog.get("scheduler", name)))
-
-
-def import_parts() -> None:
-    """Imports every module that files parts in the catalog; a new file in a room needs no other line."""
-    for room in ROOMS:
-        package = importlib.import_module(f"mmf_visualbert.{room}")
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            importlib.import_module(module.name)
+    elif kind == "processor":
+        registry.register_processor(name)(mmf_processor(part))
+    elif kind == "loss":
+        registry.register_loss(name)(part)
+    elif kind == "metric":
+        registry.register_metric(name)(mmf_metric(name, part))
+    elif kind == "optimizer":
+        registry.register_optimizer(name)(part)
+    elif kind == "scheduler":
+        registry.register_scheduler(name)(mmf_scheduler(part))
 
 
 def mmf_processor(part: Callable[..., Any]) -> type[BaseProcessor]:
@@ -61,7 +58,7 @@ def mmf_processor(part: Callable[..., Any]) -> type[BaseProcessor]:
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
             return self.part(*args, **kwargs)
 
-    Processor.__name__ = Processor.__qualname__ = getattr(part, "__name__", "Processor")
+    Processor.__name__ = Processor.__qualname__ = part.__name__
     return Processor
 
 
@@ -77,7 +74,7 @@ def mmf_metric(name: str, part: Callable[..., Any]) -> type[BaseMetric]:
         def calculate(self, sample_list: Mapping, model_output: Mapping, *args: Any, **kwargs: Any) -> torch.Tensor:
             return self.part.calculate(sample_list, model_output)
 
-    Metric.__name__ = Metric.__qualname__ = getattr(part, "__name__", "Metric")
+    Metric.__name__ = Metric.__qualname__ = part.__name__
     return Metric
 
 

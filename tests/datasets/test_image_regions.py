@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mmf_visualbert.contracts import RegionQuery
 from mmf_visualbert.datasets.regions import ImageRegions
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.store import FeatureStore, FeatureStoreWriter, RegionRecord, StoreInfo
@@ -20,22 +21,27 @@ def store(tmp_path):
 
 def test_tensors_and_record(store):
     regions = ImageRegions(store, RegionFeatures(max_regions=3, dimension=4))
-    tensors = regions.tensors("two")
+    tensors = regions.tensors(RegionQuery("two", "question 2"))
     assert tensors["region_features"].tolist() == [[2] * 4, [2] * 4, [0] * 4]
     assert regions.record("one").features.tolist() == [[1] * 4] * 2
 
 
 def test_check_names_the_record_the_store_and_how_many(store):
     regions = ImageRegions(store, RegionFeatures(max_regions=3, dimension=4))
-    regions.check([("one", "question 1"), ("two", "question 2")])
+    regions.check([RegionQuery("one", "question 1"), RegionQuery("two", "question 2")])
     regions.check([])
     with pytest.raises(InputError, match=r"question 7 in q\.json .*'three' and 1 more of 3 images.*a\.lmdb"):
         regions.check(
-            [("one", "x"), ("three", "question 7 in q.json"), ("three", "question 8"), ("four", "question 9")]
+            [
+                RegionQuery("one", "x"),
+                RegionQuery("three", "question 7 in q.json"),
+                RegionQuery("three", "question 8"),
+                RegionQuery("four", "question 9"),
+            ]
         )
 
 
 def test_check_finds_another_dimension_before_training(store):
     regions = ImageRegions(store, RegionFeatures(max_regions=3, dimension=2048))
     with pytest.raises(InputError, match=r"one in .*a\.lmdb.* dimension 4.*2048"):
-        regions.check([("one", "question 1")])
+        regions.check([RegionQuery("one", "question 1")])

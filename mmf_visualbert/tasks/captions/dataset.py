@@ -1,15 +1,16 @@
 """Captions for task-agnostic pre-training (§3.3): masked language modeling and sentence-image prediction."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mmf_visualbert.catalog import register
+from mmf_visualbert.contracts import DatasetFacts, RegionQuery, RegionSource
 from mmf_visualbert.datasets.draws import repeatable_draws
 from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.regions import ImageRegions
@@ -25,14 +26,6 @@ logger = logging.getLogger(__name__)
 # sentence prediction.
 DESCRIBES, RANDOM = 1, 0
 LONE_CAPTION = ("alone", "random", "swapped")
-
-
-class RegionSource(Protocol):
-    """What gives the regions of an image: `ImageRegions`, or anything with its two methods."""
-
-    def check(self, keys_with_names: Iterable[tuple[str, str]]) -> None: ...
-
-    def tensors(self, key: str) -> dict[str, Tensor]: ...
 
 
 class DrawnTexts(NamedTuple):
@@ -139,7 +132,7 @@ class Captions:
             )
         require_captions(images)
         if regions is not None:
-            regions.check((image.key, image.name) for image in images)
+            regions.check(RegionQuery(image.key, image.name) for image in images)
         self.images = images
         self.text = text
         self.regions = regions
@@ -152,6 +145,11 @@ class Captions:
 
     def __len__(self) -> int:
         return len(self.image_of)
+
+    @property
+    def facts(self) -> DatasetFacts:
+        """Its size and vocabulary."""
+        return DatasetFacts(len(self), self.text.tokenizer.vocab_size)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Sample `index`.
@@ -178,7 +176,7 @@ class Captions:
         if self.pairs is not None:
             sample["sentence_image_labels"] = sample["targets"] = torch.tensor(drawn.label)
         if self.regions is not None:
-            sample |= self.regions.tensors(image.key)
+            sample |= self.regions.tensors(RegionQuery(image.key, image.name))
         return sample
 
     def _draw(self, image_index: int, caption_index: int) -> DrawnTexts:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mmf_visualbert.catalog import register
+from mmf_visualbert.contracts import DatasetFacts, RegionQuery
 from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.regions import ImageRegions
 from mmf_visualbert.errors import InputError
@@ -70,6 +71,11 @@ class Flickr30k:
 
     def __len__(self) -> int:
         return len(self.captions)
+
+    @property
+    def facts(self) -> DatasetFacts:
+        """Its size and vocabulary."""
+        return DatasetFacts(len(self), self.text.tokenizer.vocab_size)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """One sample: `id`, text and region tensors, `targets`, and either `masked_lm_labels` (T,) or the phrases:
@@ -195,7 +201,7 @@ def build_flickr30k(config: Mapping[str, Any], split: str, processors: Mapping[s
         captions = _with_phrases(captions, split)
     store = FeatureStore([str(path) for path in configured_paths(config, "features", split)])
     regions = ImageRegions(store, _need(processors, "region_processor"))
-    regions.check((caption.image_id, caption.name) for caption in captions)
+    regions.check(RegionQuery(caption.image_id, caption.name) for caption in captions)
     dataset = Flickr30k(
         captions, annotations, regions, text, masking=masking, max_phrases=config.get("max_phrases", 32)
     )

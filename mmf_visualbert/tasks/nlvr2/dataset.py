@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mmf_visualbert.catalog import register
+from mmf_visualbert.contracts import DatasetFacts, RegionQuery
 from mmf_visualbert.datasets.draws import repeatable_draws
 from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.regions import ImageRegions
@@ -67,7 +68,7 @@ class NLVR2:
         masking: MaskedLanguageModeling | None = None,
         repeatable: bool = False,
     ) -> None:
-        regions.check((image, example.name) for example in examples for image in example.images)
+        regions.check(RegionQuery(image, example.name) for example in examples for image in example.images)
         self.examples = examples
         self.text = text
         self.regions = regions
@@ -76,6 +77,11 @@ class NLVR2:
 
     def __len__(self) -> int:
         return len(self.examples)
+
+    @property
+    def facts(self) -> DatasetFacts:
+        """Its size and vocabulary."""
+        return DatasetFacts(len(self), self.text.tokenizer.vocab_size)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Sample `index`.
@@ -87,7 +93,7 @@ class NLVR2:
         """
         example = self.examples[index]
         assembled = self.text.single(example.sentence)
-        left, right = (self.regions.tensors(image) for image in example.images)
+        left, right = (self.regions.tensors(RegionQuery(image, example.name)) for image in example.images)
         sample = {
             "id": torch.tensor(index),
             "group": torch.tensor(example.group),

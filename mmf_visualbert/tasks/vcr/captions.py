@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from mmf_visualbert.catalog import register
+from mmf_visualbert.contracts import RegionSource
 from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.store import FeatureStore
-from mmf_visualbert.tasks.captions.dataset import Captions, RegionSource, build_captions
+from mmf_visualbert.tasks.captions.dataset import Captions, build_captions
 from mmf_visualbert.tasks.vcr.regions import CANVAS, DetectedRegions, StoredDetections
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mmf_visualbert.catalog import register
+from mmf_visualbert.contracts import DatasetFacts, RegionSource
 from mmf_visualbert.datasets.draws import repeatable_draws
 from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.errors import InputError
@@ -19,7 +20,7 @@ from mmf_visualbert.tasks.vcr.objects import mentioned_objects, most_mentions
 from mmf_visualbert.tasks.vcr.ontology import OBJECT_NAMES
 from mmf_visualbert.tasks.vcr.predictions import ANSWER_COLUMNS
 from mmf_visualbert.tasks.vcr.records import CHOICES, Tokens, VcrAnnotations, VcrRecord
-from mmf_visualbert.tasks.vcr.regions import CANVAS, FrameRegions, StoredRegions, VcrRegionSource
+from mmf_visualbert.tasks.vcr.regions import CANVAS, FrameRegions, StoredRegions
 from mmf_visualbert.tasks.vcr.sequences import ChoiceSequence, ChoiceSequences, alignment_tensor
 
 MODES = ("answer", "rationale", "both")
@@ -77,7 +78,7 @@ class VCR:
         self,
         annotations: VcrAnnotations,
         sequences: ChoiceSequences,
-        regions: VcrRegionSource,
+        regions: RegionSource,
         facts: SplitFacts,
         *,
         mode: str,
@@ -95,7 +96,7 @@ class VCR:
         self.annotations = annotations
         self.sequences = sequences
         self.regions = regions
-        self.facts = facts
+        self.split_facts = facts
         self.mode = mode
         self.condition = condition
         self.masking = masking
@@ -112,6 +113,11 @@ class VCR:
 
     def __len__(self) -> int:
         return len(self.annotations) * self.samples_per_record
+
+    @property
+    def facts(self) -> DatasetFacts:
+        """Its size and vocabulary."""
+        return DatasetFacts(len(self), self.sequences.assembler.tokenizer.vocab_size)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Sample `index`.
@@ -135,10 +141,10 @@ class VCR:
                 right += [None if group.label is None else group.label == choice for choice in picked]
         sample = {"id": torch.tensor(index), **self._text(index, sequences)}
         regions = [NO_OBJECT, *chosen]
-        shape = (self.facts.regions, self.facts.aligned)
+        shape = (self.split_facts.regions, self.split_facts.aligned)
         sample["alignment"] = torch.stack([alignment_tensor(each.positions, regions, shape) for each in sequences])
         sample |= self._labels(right, sample)
-        sample |= self.regions.tensors(record, chosen, self.facts.regions)
+        sample |= self.regions.tensors(record.query(chosen), self.split_facts.regions)
         return sample
 
     def _groups(self, record: VcrRecord) -> list[Choices]:
@@ -181,7 +187,7 @@ class VCR:
         ]
 
 
-def survey_split(annotations: VcrAnnotations, regions: VcrRegionSource, sequences: ChoiceSequences) -> SplitFacts:
+def survey_split(annotations: VcrAnnotations, regions: RegionSource, sequences: ChoiceSequences) -> SplitFacts:
     """Checks every record and its frame, and finds the shapes of the split's samples.
 
     Raises:
@@ -195,7 +201,7 @@ def survey_split(annotations: VcrAnnotations, regions: VcrRegionSource, sequence
         if record.annot_id in seen:
             raise InputError(f"{record.where} stands in the annotations twice; remove one")
         seen.add(record.annot_id)
-        regions.check(record)
+        regions.check([record.query()])
         labels.setdefault(record.answer_label is not None and record.rationale_label is not None, record.where)
         most_regions = max(most_regions, 1 + len(mentioned_objects(record)))
         for index, count in most_mentions(record).items():
@@ -246,7 +252,7 @@ def build_vcr(config: Mapping[str, Any], split: str, processors: Mapping[str, An
     )
 
 
-def _region_source(config: Mapping[str, Any], split: str) -> VcrRegionSource:
+def _region_source(config: Mapping[str, Any], split: str) -> RegionSource:
     """Frames, or, where `features` names a store for the split, precomputed features."""
     if (config.get("features") or {}).get(split):
         return StoredRegions(FeatureStore(configured_paths(config, "features", split)))

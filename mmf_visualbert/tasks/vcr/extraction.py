@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
+from mmf_visualbert.contracts import RegionQuery
 from mmf_visualbert.features.store import FeatureStoreWriter, RegionRecord, StoreInfo
-from mmf_visualbert.tasks.vcr.objects import read_objects
-from mmf_visualbert.tasks.vcr.records import VcrAnnotations, VcrRecord
-from mmf_visualbert.tasks.vcr.regions import DetectedRegions, FrameRegions, frame_key
+from mmf_visualbert.tasks.vcr.records import VcrAnnotations
+from mmf_visualbert.tasks.vcr.regions import DetectedRegions, FrameRegions
 from mmf_visualbert.tasks.vcr.roi_backbone import RoiBackbone
 
 BACKBONE_INPUTS = ("region_pixel_boxes", "region_masks", "region_mask")
@@ -58,19 +58,18 @@ class FramesOfRecords:
 
     def __init__(self, annotations: VcrAnnotations, regions: FrameRegions) -> None:
         self.regions = regions
-        self.records: dict[str, VcrRecord] = {}
+        self.queries: dict[str, RegionQuery] = {}
         for record in annotations:
-            regions.check(record)
-            self.records.setdefault(frame_key(record), record)
-        self.keys = list(self.records)
-        self.max_regions = 1 + max(len(record.objects) for record in self.records.values())
+            query = record.query()
+            regions.check([query])
+            self.queries.setdefault(query.key, query)
+        self.keys = list(self.queries)
+        self.max_regions = 1 + max(len(query.objects or ()) for query in self.queries.values())
 
     def frame(self, key: str) -> Frame:
         """All objects of a frame."""
-        record = self.records[key]
-        objects = read_objects(self.regions.images / record.metadata, record)
-        count = len(record.objects)
-        tensors = self.regions.tensors(record, range(count), 1 + count)
+        query = self.queries[key]
+        objects, tensors = self.regions.objects(query), self.regions.tensors(query)
         return Frame(
             key, tensors, _with_whole(objects.boxes, objects.width, objects.height), objects.width, objects.height
         )
@@ -84,14 +83,14 @@ class FramesOfDetections:
     """
 
     def __init__(self, regions: DetectedRegions) -> None:
-        regions.check((key, f"the image {file}") for key, file in regions.files.items())
+        regions.check(RegionQuery(key, f"the image {file}") for key, file in regions.files.items())
         self.regions = regions
         self.keys = list(regions.files)
         self.max_regions = regions.max_regions
 
     def frame(self, key: str) -> Frame:
         """All detections of an image."""
-        tensors = self.regions.tensors(key)
+        tensors = self.regions.tensors(RegionQuery(key, f"the image {key}"))
         objects, (width, height) = self.regions.objects[key], self.regions.size(key)
         boxes = np.zeros((0, 4)) if objects is None else objects.boxes
         return Frame(key, tensors, _with_whole(boxes, width, height), width, height)

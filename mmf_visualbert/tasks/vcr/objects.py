@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mmf_visualbert.contracts import RegionQuery
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.tasks.vcr.names import PERSON
 from mmf_visualbert.tasks.vcr.ontology import CLASS_IDS
@@ -33,8 +34,8 @@ class FrameObjects(NamedTuple):
     height: int
 
 
-def read_objects(path: Path, record: VcrRecord) -> FrameObjects:
-    """The objects of a record's frame, checked.
+def read_objects(path: Path, record: RegionQuery) -> FrameObjects:
+    """The objects of a frame, checked against what the record says that it shows.
 
     Raises:
         InputError: where the file is missing or no metadata, or does not fit itself or the record.

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
+from mmf_visualbert.contracts import RegionQuery
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.tasks.vcr.ontology import CLASS_IDS
 
@@ -39,6 +40,14 @@ class VcrRecord(NamedTuple):
     rationales: list[Tokens]
     answer_label: int | None
     rationale_label: int | None
+
+    def query(self, chosen: Sequence[int] | None = None) -> RegionQuery:
+        """The regions of its frame: the whole image and the `chosen` objects, all of them where None.
+
+        The key is the metadata's path without extension.
+        """
+        key = str(Path(self.metadata).with_suffix(""))
+        return RegionQuery(key, self.where, self.frame, self.objects, None if chosen is None else tuple(chosen))
 
 
 class VcrAnnotations:

@@ -7,34 +7,24 @@ and any images with a detector's file (captions). What they give is padded to R 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from mmf_visualbert.contracts import RegionQuery
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.store import FeatureStore
 from mmf_visualbert.files import read_json, require
 from mmf_visualbert.tasks.vcr.frames import Placement, frame_tensor, load_frame, place
 from mmf_visualbert.tasks.vcr.objects import FrameObjects, parse_objects, read_objects
 from mmf_visualbert.tasks.vcr.ontology import BACKGROUND, CLASS_IDS
-from mmf_visualbert.tasks.vcr.records import VcrRecord
 from mmf_visualbert.tasks.vcr.segmentation import MASK_SIZE, rasterise
 
 CANVAS = (768, 384)
 WHOLE_IMAGE = CLASS_IDS[BACKGROUND]
-
-
-class VcrRegionSource(Protocol):
-    """What gives the regions of a record's frame."""
-
-    def check(self, record: VcrRecord) -> None:
-        """Raises InputError where the frame's regions cannot be had."""
-
-    def tensors(self, record: VcrRecord, chosen: Sequence[int], max_regions: int) -> dict[str, Tensor]:
-        """The whole image and the `chosen` objects, padded to R = max_regions."""
 
 
 class FrameRegions:
@@ -60,28 +50,42 @@ class FrameRegions:
         self.check_metadata = check_metadata
         self._checked: set[tuple[str, tuple[str, ...]]] = set()
 
-    def check(self, record: VcrRecord) -> None:
-        """Raises InputError where the frame or its metadata is missing, or the metadata is faulty.
+    def check(self, queries: Iterable[RegionQuery]) -> None:
+        """Raises InputError where a frame or its metadata is missing, or the metadata is faulty.
 
         Frames are decoded only when they are needed.
         """
-        if (record.metadata, record.objects) in self._checked:
-            return
-        frame = self.images / record.frame
-        if not frame.is_file():
-            raise InputError(
-                f"{record.where}: the frame {frame} is missing; unpack the images so that this file exists"
-            )
-        if self.check_metadata:
-            read_objects(self.images / record.metadata, record)
-        self._checked.add((record.metadata, record.objects))
+        for query in queries:
+            if (query.key, query.objects) in self._checked:
+                continue
+            if not self.frame(query).is_file():
+                raise InputError(
+                    f"{query.where}: the frame {self.frame(query)} is missing; unpack the images so that this file "
+                    "exists"
+                )
+            if self.check_metadata:
+                self.objects(query)
+            self._checked.add((query.key, query.objects))
 
-    def tensors(self, record: VcrRecord, chosen: Sequence[int], max_regions: int) -> dict[str, Tensor]:
+    def frame(self, query: RegionQuery) -> Path:
+        """The image's file."""
+        return self.images / (query.image or query.key)
+
+    def objects(self, query: RegionQuery) -> FrameObjects:
+        """What the frame's metadata says that it shows.
+
+        Raises:
+            InputError: where it is missing, faulty, or does not fit the record.
+        """
+        return read_objects(self.images / f"{query.key}.json", query)
+
+    def tensors(self, query: RegionQuery, max_regions: int | None = None) -> dict[str, Tensor]:
         """`image` (3, H, W) and the tensors of `region_tensors`."""
-        objects = read_objects(self.images / record.metadata, record)
-        image = load_frame(self.images / record.frame, record.where, (objects.width, objects.height))
+        objects = self.objects(query)
+        image = load_frame(self.frame(query), query.where, (objects.width, objects.height))
         placement = place(image.size, self.canvas, self.random_offset)
-        tensors = region_tensors(objects, chosen, placement, max_regions)
+        chosen = range(len(objects.classes)) if query.chosen is None else query.chosen
+        tensors = region_tensors(objects, chosen, placement, max_regions or 1 + len(chosen))
         tensors["image"] = frame_tensor(image, placement, self.canvas)
         return tensors
 
@@ -90,30 +94,34 @@ class StoredRegions:
     """Vectors that a fixed backbone made of all objects of a frame (`visualbert vcr features`).
 
     Args:
-        store: keys as `frame_key`; the first region is the whole image, then all objects in their order, with classes.
+        store: keys as `VcrRecord.query` has them; the first region is the whole image, then all objects in their
+            order, with classes.
     """
 
     def __init__(self, store: FeatureStore) -> None:
         self.store = store
 
-    def check(self, record: VcrRecord) -> None:
-        """Raises InputError where the store lacks the frame."""
-        if frame_key(record) not in self.store:
-            raise InputError(
-                f"{record.where}: {', '.join(self.store.paths)} has no features of '{frame_key(record)}'; make them "
-                "with visualbert vcr features"
-            )
+    def check(self, queries: Iterable[RegionQuery]) -> None:
+        """Raises InputError where the store lacks a frame."""
+        for query in queries:
+            if query.key not in self.store:
+                raise InputError(
+                    f"{query.where}: {', '.join(self.store.paths)} has no features of '{query.key}'; make them with "
+                    "visualbert vcr features"
+                )
 
-    def tensors(self, record: VcrRecord, chosen: Sequence[int], max_regions: int) -> dict[str, Tensor]:
+    def tensors(self, query: RegionQuery, max_regions: int | None = None) -> dict[str, Tensor]:
         """`region_features` (R, P) as stored, `region_classes`, `region_mask`, `region_segments` (R,)."""
-        stored = self.store.read(frame_key(record))
-        classes = [WHOLE_IMAGE, *(CLASS_IDS[name] for name in record.objects)]
+        stored = self.store.read(query.key)
+        classes = [WHOLE_IMAGE, *(CLASS_IDS[name] for name in query.objects or ())]
         if stored.class_ids is None or (stored.class_ids + 1).tolist() != classes:
             raise InputError(
-                f"{record.where}: the objects of '{frame_key(record)}' in {', '.join(self.store.paths)} are not the "
-                "record's; make the features anew from these annotations"
+                f"{query.where}: the objects of '{query.key}' in {', '.join(self.store.paths)} are not the record's; "
+                "make the features anew from these annotations"
             )
-        return stored_tensors(stored.features, np.array(classes), [0, *(index + 1 for index in chosen)], max_regions)
+        chosen = range(len(classes) - 1) if query.chosen is None else query.chosen
+        rows = [0, *(index + 1 for index in chosen)]
+        return stored_tensors(stored.features, np.array(classes), rows, max_regions or len(rows))
 
 
 class DetectedRegions:
@@ -157,26 +165,23 @@ class DetectedRegions:
                 f"max_regions is {self.max_regions}; raise it"
             )
 
-    def check(self, keys_with_names: Iterable[tuple[str, str]]) -> None:
+    def check(self, queries: Iterable[RegionQuery]) -> None:
         """Checks that every image is there and has an entry.
-
-        Args:
-            keys_with_names: (key of the image: its file name without extension, what errors call the record).
 
         Raises:
             InputError: naming the first image for which that is not so.
         """
         checked = set()
-        for key, name in keys_with_names:
-            if key in checked:
+        for query in queries:
+            if query.key in checked:
                 continue
-            if key not in self.files:
+            if query.key not in self.files:
                 raise InputError(
-                    f"{name}: {self.detections} has no entry for '{key}'; run the detector over it, or write null for "
-                    "an image in which it finds nothing"
+                    f"{query.where}: {self.detections} has no entry for '{query.key}'; run the detector over it, or "
+                    "write null for an image in which it finds nothing"
                 )
-            self.path(key, name)
-            checked.add(key)
+            self.path(query.key, query.where)
+            checked.add(query.key)
 
     def path(self, key: str, name: str) -> Path:
         """The image's file.
@@ -198,15 +203,16 @@ class DetectedRegions:
         with Image.open(self.path(key, key)) as image:
             return image.size
 
-    def tensors(self, key: str) -> dict[str, Tensor]:
+    def tensors(self, query: RegionQuery, max_regions: int | None = None) -> dict[str, Tensor]:
         """`image` (3, H, W) and the tensors of `region_tensors`, of all detections."""
+        key = query.key
         objects = self.objects[key]
         size = (objects.width, objects.height) if objects else None
         image = load_frame(self.path(key, key), key, size, greyscale=True)
         placement = place(image.size, self.canvas, self.random_offset)
         if objects is None:
             objects = FrameObjects(np.zeros((0, 4)), [], np.zeros(0, dtype=np.int64), *image.size)
-        tensors = region_tensors(objects, range(len(objects.classes)), placement, self.max_regions)
+        tensors = region_tensors(objects, range(len(objects.classes)), placement, max_regions or self.max_regions)
         tensors["image"] = frame_tensor(image, placement, self.canvas)
         return tensors
 
@@ -223,30 +229,25 @@ class StoredDetections:
         self.store = store
         self.max_regions = max_regions
 
-    def check(self, keys_with_names: Iterable[tuple[str, str]]) -> None:
+    def check(self, queries: Iterable[RegionQuery]) -> None:
         """Raises InputError where the store lacks an image, naming the first."""
-        for key, name in keys_with_names:
-            if key not in self.store:
+        for query in queries:
+            if query.key not in self.store:
                 raise InputError(
-                    f"{name}: {', '.join(self.store.paths)} has no features of '{key}'; make them with "
+                    f"{query.where}: {', '.join(self.store.paths)} has no features of '{query.key}'; make them with "
                     "visualbert vcr features"
                 )
 
-    def tensors(self, key: str) -> dict[str, Tensor]:
+    def tensors(self, query: RegionQuery, max_regions: int | None = None) -> dict[str, Tensor]:
         """`region_features` (R, P) as stored, `region_classes`, `region_mask`, `region_segments` (R,)."""
-        stored = self.store.read(key)
-        if stored.class_ids is None or len(stored.features) > self.max_regions:
+        stored, most = self.store.read(query.key), max_regions or self.max_regions
+        if stored.class_ids is None or len(stored.features) > most:
             fault = "no classes" if stored.class_ids is None else f"{len(stored.features)} regions"
             raise InputError(
-                f"the features of '{key}' in {', '.join(self.store.paths)} have {fault} for max_regions "
-                f"{self.max_regions}; raise it, or make the features with visualbert vcr features"
+                f"the features of '{query.key}' in {', '.join(self.store.paths)} have {fault} for max_regions {most}; "
+                "raise it, or make the features with visualbert vcr features"
             )
-        return stored_tensors(stored.features, stored.class_ids + 1, range(len(stored.features)), self.max_regions)
-
-
-def frame_key(record: VcrRecord) -> str:
-    """The key of a record's frame in a feature store: its metadata's path without extension."""
-    return str(Path(record.metadata).with_suffix(""))
+        return stored_tensors(stored.features, stored.class_ids + 1, range(len(stored.features)), most)
 
 
 def region_tensors(

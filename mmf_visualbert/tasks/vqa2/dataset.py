@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from mmf_visualbert.catalog import register
+from mmf_visualbert.contracts import DatasetFacts, RegionQuery
 from mmf_visualbert.datasets.draws import repeatable_draws
 from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.regions import ImageRegions
@@ -70,6 +71,11 @@ class VQA2:
         """The vocabulary, in the order of the head's outputs."""
         return None if self.vocabulary is None else self.vocabulary.answers
 
+    @property
+    def facts(self) -> DatasetFacts:
+        """Its size, its vocabulary of word pieces, and its answers."""
+        return DatasetFacts(len(self), self.text.tokenizer.vocab_size, self.answers)
+
     def __len__(self) -> int:
         return len(self.questions)
 
@@ -83,7 +89,7 @@ class VQA2:
         record = self.questions[index]
         sample = {"id": torch.tensor(index)}
         if self.regions is not None:
-            sample |= self.regions.tensors(record.image_name)
+            sample |= self.regions.tensors(RegionQuery(record.image_name, self.questions.name(index)))
         if self.masking is not None:
             with repeatable_draws(index if self.repeatable else None):
                 assembled = self.assemble(record.question, _drawn(record.answers))
@@ -209,10 +215,10 @@ def build_vqa2(config: Mapping[str, Any], split: str, processors: Mapping[str, A
     )
 
 
-def _images(questions: VQA2Questions) -> Iterator[tuple[str, str]]:
-    """Each image once, with what errors call the first question about it."""
+def _images(questions: VQA2Questions) -> Iterator[RegionQuery]:
+    """Each image once, asked for by the first question about it."""
     first_questions = {image: index for index, image in enumerate(questions.image_names)}
-    return ((image, questions.name(index)) for image, index in first_questions.items())
+    return (RegionQuery(image, questions.name(index)) for image, index in first_questions.items())
 
 
 def _train_answers(config: Mapping[str, Any], split: str, questions: VQA2Questions) -> Counter[str]:

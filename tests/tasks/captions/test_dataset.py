@@ -404,11 +404,11 @@ def test_another_source_of_regions_can_be_passed_in(tmp_path):
     class Frames:
         checked = ()
 
-        def check(self, keys_with_names):
-            self.checked = list(keys_with_names)
+        def check(self, queries):
+            self.checked = [query[:2] for query in queries]
 
-        def tensors(self, key):
-            return {"image": torch.full((3, 2, 2), float(key[-1]))}
+        def tensors(self, query, max_regions=None):
+            return {"image": torch.full((3, 2, 2), float(query.key[-1]))}
 
     config, processors = configured(tmp_path)
     frames = Frames()

@@ -9,6 +9,7 @@ import torch
 import vcr_world
 from PIL import Image
 
+from mmf_visualbert.contracts import RegionQuery
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.processors.masking import MaskedLanguageModeling
 from mmf_visualbert.tasks.vcr.dataset import build_vcr
@@ -34,7 +35,7 @@ def words(ids) -> str:
 
 def test_answer_samples(world):
     dataset = build(world)
-    assert len(dataset) == 3 and dataset.facts.regions == 4 and dataset.facts.labelled
+    assert len(dataset) == 3 and dataset.split_facts.regions == 4 and dataset.split_facts.labelled
     samples = [dataset[index] for index in range(3)]
     shapes = {name: tuple(value.shape) for name, value in samples[0].items()}
     assert all({name: tuple(value.shape) for name, value in sample.items()} == shapes for sample in samples)
@@ -44,7 +45,7 @@ def test_answer_samples(world):
         "input_ids": (4, 40),
         "text_mask": (4, 40),
         "text_segments": (4, 40),
-        "alignment": (4, 4, dataset.facts.aligned),
+        "alignment": (4, 4, dataset.split_facts.aligned),
         "image": (3, 48, 96),
         "region_pixel_boxes": (4, 4),
         "region_masks": (4, 14, 14),
@@ -253,14 +254,14 @@ def detections(tmp_path, **entries):
 def test_detections_for_captions(tmp_path):
     source = detections(tmp_path, **{"COCO_a.png": vcr_world.metadata("a"), "COCO_b.png": None})
     assert source.max_regions == 5
-    source.check([("COCO_a", "caption 1"), ("COCO_b", "caption 2")])
-    full, empty = source.tensors("COCO_a"), source.tensors("COCO_b")
+    source.check([RegionQuery("COCO_a", "caption 1"), RegionQuery("COCO_b", "caption 2")])
+    full, empty = (source.tensors(RegionQuery(key, key)) for key in ("COCO_a", "COCO_b"))
     assert full["region_mask"].sum() == 5 and full["region_classes"].tolist() == [0, 1, 1, 68, 3]
     assert full["image"].shape == empty["image"].shape == (3, 48, 96)
     assert empty["region_mask"].tolist() == [True, False, False, False, False]
     assert empty["region_pixel_boxes"][0].tolist() == [0, 5, 96, 43]
     with pytest.raises(InputError, match=r"caption 3: .* no entry for 'COCO_c'"):
-        source.check([("COCO_c", "caption 3")])
+        source.check([RegionQuery("COCO_c", "caption 3")])
 
 
 def test_faulty_detections(tmp_path):
@@ -270,6 +271,6 @@ def test_faulty_detections(tmp_path):
     (tmp_path / "detections.json").write_text(json.dumps({"COCO_c.png": fields}))
     files = [tmp_path / "detections.json"], [tmp_path / "images"]
     with pytest.raises(InputError, match=r"caption 1: the image COCO_c.png is missing"):
-        DetectedRegions(*files).check([("COCO_c", "caption 1")])
+        DetectedRegions(*files).check([RegionQuery("COCO_c", "caption 1")])
     with pytest.raises(InputError, match="5 regions with the whole image, but max_regions is 2"):
         DetectedRegions(*files, max_regions=2)

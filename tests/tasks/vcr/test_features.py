@@ -10,6 +10,7 @@ import vcr_world
 from torch import nn
 from torch.utils.data import default_collate
 
+from mmf_visualbert.contracts import RegionQuery
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.store import FeatureStore
 from mmf_visualbert.losses.cross_entropy import CrossEntropy
@@ -126,14 +127,17 @@ def test_detections_for_captions(world, encoder):
     stored = StoredDetections(FeatureStore(path), online.max_regions)
     encoder.eval()
     for key in ("m/a", "m/b"):
-        samples = [{name: value[None] for name, value in source.tensors(key).items()} for source in (online, stored)]
+        samples = [
+            {name: value[None] for name, value in source.tensors(RegionQuery(key, key)).items()}
+            for source in (online, stored)
+        ]
         first, second = (encoder(sample).features for sample in samples)
         torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-4)
-    stored.check([("m/a", "caption 1")])
+    stored.check([RegionQuery("m/a", "caption 1")])
     with pytest.raises(InputError, match=r"caption 2: .* no features of 'm/c'"):
-        stored.check([("m/c", "caption 2")])
+        stored.check([RegionQuery("m/c", "caption 2")])
     with pytest.raises(InputError, match="5 regions for max_regions 2"):
-        StoredDetections(FeatureStore(path), 2).tensors("m/a")
+        StoredDetections(FeatureStore(path), 2).tensors(RegionQuery("m/a", "m/a"))
 
 
 def test_faults_end_with_exit_code_2(world, encoder, capsys):

@@ -1,0 +1,70 @@
+"""The task's samples: `[CLS] text [SEP]` + the regions of the image."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmf_visualbert.catalog import register
+from mmf_visualbert.contracts import DatasetFacts, RegionQuery, RegionSource, Sample
+from mmf_visualbert.datasets.paths import configured_paths
+from mmf_visualbert.datasets.regions import ImageRegions
+from mmf_visualbert.features.store import FeatureStore
+from mmf_visualbert.processors.text import TextAssembler
+
+from .records import LABELS, Example, read_examples
+
+NAME = "visualbert_template"
+
+
+class TemplateDataset:
+    """One sample for each example.
+
+    Args:
+        examples: the records.
+        text: assembles word pieces.
+        regions: the regions of the images.
+
+    Raises:
+        InputError: naming the first example whose image has no features.
+    """
+
+    def __init__(self, examples: Sequence[Example], text: TextAssembler, regions: RegionSource) -> None:
+        regions.check(RegionQuery(example.image, example.where) for example in examples)
+        self.examples, self.text, self.regions = examples, text, regions
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: int) -> Sample:
+        """`id` (); `input_ids`, `text_mask`, `text_segments` (T,); `region_features` (R, D), `region_mask`,
+        `region_segments` (R,); where labels are known `targets` ()."""
+        example = self.examples[index]
+        sample = {"id": torch.tensor(index), **self.text.single(example.text).tensors()}
+        sample |= self.regions.tensors(RegionQuery(example.image, example.where))
+        if example.label is not None:
+            sample["targets"] = torch.tensor(example.label)
+        return sample
+
+    @property
+    def facts(self) -> DatasetFacts:
+        """What the model and the schedule need to know."""
+        return DatasetFacts(len(self), self.text.tokenizer.vocab_size)
+
+    def predictions(self, output: Mapping[str, Tensor]) -> list[dict[str, Any]]:
+        """Entries of the leaderboard's file. `output` holds `id` (B,) and `scores` (B, N)."""
+        chosen = output["scores"].argmax(dim=-1).tolist()
+        return [
+            {"id": self.examples[index].id, "label": LABELS[label]}
+            for index, label in zip(output["id"].tolist(), chosen, strict=True)
+        ]
+
+
+@register("dataset", NAME, config=Path(__file__).with_name("dataset.yaml"))
+def build_template(config: Mapping[str, Any], split: str, processors: Mapping[str, Any]) -> TemplateDataset:
+    """One split as configured: see `dataset.yaml`."""
+    examples = read_examples(configured_paths(config, "annotations", split), labels_required=split != "test")
+    store = FeatureStore(configured_paths(config, "features", split))
+    return TemplateDataset(examples, processors["text_processor"], ImageRegions(store, processors["region_processor"]))
