@@ -100,10 +100,17 @@ def import_parts() -> None:
         return
     _complete = True
     for room in ROOMS:
-        package = importlib.import_module(f"mmf_visualbert.{room}")
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if not any(part.startswith("_") for part in module.name.split(".")):
-                importlib.import_module(module.name)
+        _import_all(f"mmf_visualbert.{room}")
+
+
+def _import_all(package: str) -> None:
+    """Imports all modules below a package. `pkgutil.walk_packages` would import the templates too."""
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
+        if module.name.rpartition(".")[2].startswith("_"):
+            continue
+        importlib.import_module(module.name)
+        if module.ispkg:
+            _import_all(module.name)
 
 
 def import_user_package(folder: str | Path) -> None:

@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import importlib
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from mmf_visualbert.ending import finish
 from mmf_visualbert.errors import InputError
 
 PROGRAM = "visualbert"
+USER_DIR = "--user-dir"
 # In the order in which one comes to need them.
 COMMANDS = {
     "install-mmf": "put MMF into this environment, without its pins of 2020",
@@ -40,11 +42,19 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """The console command; gives the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and given[0].split("=")[0] == USER_DIR:
+        _, equals, folder = given.pop(0).partition("=")
+        if not equals and not given:
+            return finish(lambda: _refuse_no_folder(), PROGRAM)
+        folder = folder if equals else given.pop(0)
+    else:
+        folder = os.environ.get("MMF_USER_DIR", "")
     if not given:
         sys.stderr.write(overview())
         return 2
     if given[0] in COMMANDS:
-        return run(given[0].replace("-", "_"), given[1:], f"{PROGRAM} {given[0]}")
+        code = finish(lambda: import_user_package(folder), PROGRAM) if folder else 0
+        return code or run(given[0].replace("-", "_"), given[1:], f"{PROGRAM} {given[0]}")
     return finish(lambda: _about(given[0]), PROGRAM)
 
 
@@ -75,8 +85,18 @@ VisualBERT as a plugin for MMF. Its own commands, mmf_run and mmf_predict, train
 
 {lines}
 
+{PROGRAM} {USER_DIR} FOLDER COMMAND ... also knows the tasks of your own package (MMF's env.user_dir, or MMF_USER_DIR).
 {PROGRAM} COMMAND --help explains a command, {PROGRAM} --version says which version this is.
 """
+
+
+def import_user_package(folder: str) -> None:
+    """Imports the user's own package, which files its parts and tasks."""
+    importlib.import_module("mmf_visualbert.catalog").import_user_package(folder)
+
+
+def _refuse_no_folder() -> None:
+    raise InputError(f"{USER_DIR} names no folder; write {USER_DIR} FOLDER before the command")
 
 
 def _about(word: str) -> None:

@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--features", nargs="+", help="feature stores, searched in this order")
     source.add_argument("--detector", help="preset or yaml, see visualbert extract")
     parser.add_argument("--weights", default="zoo", help="of the detector: a file, or 'zoo'")
+    parser.add_argument("--vocabulary", type=Path, help="a vocab.txt, where the one that the run names is gone")
     parser.add_argument("--best", type=int, default=5, help="how many answers")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -39,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
     """Asks, prints."""
     from mmf_visualbert.predict import read_predictor
 
-    predictor = read_predictor(options.checkpoint)
+    predictor = read_predictor(options.checkpoint, options.vocabulary)
     show(predictor(options.text, regions(options), options.best), options.json)
 
 
