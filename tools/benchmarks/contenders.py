@@ -9,34 +9,33 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
-from workload import ANSWERS, REGION_DIMENSION, tokens
+from workload import ANSWERS, REGION_DIMENSION, VOCABULARY, tokens
+
+# The project's yaml of each workload: what is measured is what `mmf_run` trains.
+CONFIGS = {"vqa": "vqa2/defaults.yaml", "pretrain": "vqa2/pretrain_coco.yaml", "nlvr2": "nlvr2/defaults.yaml"}
 
 
 class Ours:
-    """mmf_visualbert: the MMF model's own parts, without MMF's loop around it."""
+    """mmf_visualbert: the parts that the shipped yaml builds, of random weights, without MMF's loop around them."""
 
     def __init__(self, workload: str, sample: dict[str, Tensor], device: str) -> None:
         import transformers
 
+        from mmf_visualbert import catalog
         from mmf_visualbert.modules.batch import visual_bert_inputs
-        from mmf_visualbert.modules.build import build_head, build_visual_bert
+        from mmf_visualbert.modules.parts import build_parts
+        from mmf_visualbert.places import project_configs
+        from mmf_visualbert.runs import plain, read_config
 
-        import_heads()
-        heads = {
-            "vqa": {"visualbert_answer": {"num_labels": ANSWERS}},
-            "pretrain": {"visualbert_masked_lm": {}, "visualbert_sentence_image": {}},
-            "nlvr2": {"visualbert_pooled": {"num_labels": 2}},
-        }[workload]
-        visual_bert = build_visual_bert(
-            region_dimension=REGION_DIMENSION, random_init=True, pooler=workload in ("pretrain", "nlvr2")
-        )
-        built = [build_head(name, visual_bert, **settings) for name, settings in heads.items()]
-        self.model = torch.nn.ModuleList([visual_bert, *built]).to(device)
-        self.visual_bert, self.heads, self.sample = visual_bert, built, sample
-        self.losses = losses(workload)
+        shipped = plain(read_config(project_configs() / CONFIGS[workload]), "model_config.visualbert")
+        config = {**shipped, "bert": None, "region_dimension": REGION_DIMENSION}
+        parts = build_parts(config, answers=[str(answer) for answer in range(ANSWERS)], vocab_size=VOCABULARY)
+        self.visual_bert, self.heads, self.sample = parts.visual_bert, list(parts.heads.values()), sample
+        self.model = torch.nn.ModuleList([self.visual_bert, *self.heads]).to(device)
+        self.losses = [catalog.build("loss", loss) for loss in shipped["losses"]]
         self.inputs = visual_bert_inputs
         self.tokens = tokens(sample)
-        self.versions = {"transformers": transformers.__version__}
+        self.versions = {"transformers": transformers.__version__, "attention": config["attention"]}
 
     def outputs(self) -> dict[str, Tensor]:
         """All heads' outputs."""
@@ -60,21 +59,6 @@ class Ours:
         from mmf_visualbert.modules.optimizer import parameter_groups, visualbert_adam
 
         return visualbert_adam(parameter_groups(self.model, 0.01), lr=2e-5)
-
-
-def import_heads() -> None:
-    """Files the heads in the catalog."""
-
-
-def losses(workload: str) -> list[torch.nn.Module]:
-    """Our losses for a workload."""
-    from mmf_visualbert.losses.cross_entropy import CrossEntropy
-    from mmf_visualbert.losses.pretraining import MaskedLM, SentenceImage
-    from mmf_visualbert.tasks.vqa2.loss import AnswerCrossEntropy
-
-    return {"vqa": [AnswerCrossEntropy()], "pretrain": [MaskedLM(), SentenceImage()], "nlvr2": [CrossEntropy()]}[
-        workload
-    ]
 
 
 class Transformers:
