@@ -197,8 +197,10 @@ class Keywords(NamedTuple):
 def keywords(part: Callable[..., Any]) -> Keywords:
     """The typed keywords that a class or function takes."""
     function: Any = part.__init__ if isinstance(part, type) else part  # type: ignore[misc]
-    known = tuple(name for name in function.__annotations__ if name != "return")
-    by_place = function.__code__.co_varnames[: function.__code__.co_argcount]
+    code = function.__code__
+    named = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]  # without *args and **kwargs
+    known = tuple(name for name in function.__annotations__ if name in named)
+    by_place = code.co_varnames[: code.co_argcount]
     optional = {*by_place[len(by_place) - len(function.__defaults__ or ()) :], *(function.__kwdefaults__ or {})}
     return Keywords(known, tuple(name for name in known if name not in optional))
 

@@ -1,6 +1,7 @@
 """The catalog of parts: every name once, with our prefix, and a helpful word where there is none."""
 
 import pytest
+from torch import nn
 
 from mmf_visualbert import catalog
 from mmf_visualbert.errors import InputError
@@ -58,3 +59,13 @@ def test_what_is_not_there_says_what_is():
         catalog.register("metric", name)(object)
     with pytest.raises(InputError, match=r"available: visualbert_a, visualbert_b$"):
         catalog.get("metric", "visualbert_x")
+
+
+def test_a_module_without_keywords_of_its_own_is_built():
+    class Loss(nn.Module):
+        pass
+
+    catalog.register("loss", "visualbert_a")(Loss)
+    assert isinstance(catalog.build("loss", {"type": "visualbert_a"}), Loss)
+    with pytest.raises(InputError):
+        catalog.build("loss", {"type": "visualbert_a", "params": {"args": 1}})
