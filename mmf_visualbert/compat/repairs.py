@@ -71,6 +71,7 @@ REPAIRS = (
     Repair("torch_load.load_weights_only", "after", "mmf.utils.checkpoint", room="plugin"),
     Repair("configuration.run_from_yaml_alone", "after", "mmf.utils.configuration", room="plugin"),
     Repair("configuration.find_our_configs", "after", "mmf.utils.configuration", room="plugin"),
+    Repair("configuration.find_own_package", "after", "mmf.utils.configuration", room="plugin"),
     Repair("configuration.tell_of_unreadable_yaml", "after", "mmf.utils.configuration", room="plugin"),
     Repair("configuration.refuse_ignored_keys", "after", "mmf.utils.configuration", room="plugin"),
     Repair("checkpoint.guard_loading", "after", "mmf.utils.checkpoint", room="plugin"),

@@ -2,7 +2,9 @@
 
 import functools
 import os
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -104,6 +106,27 @@ def find_our_configs(configuration: ModuleType) -> str | None:
 
     configuration.get_absolute_path = get_path
     return "MMF would look for projects/visualbert beside itself"
+
+
+def find_own_package(configuration: ModuleType) -> str | None:
+    """`import_user_dir` (MMF main) does not find a package that `env.user_dir` names without a slash. Stays.
+
+    The folder that holds it is put on the path, for both versions, so that one yaml serves both.
+    """
+    cls = configuration.Configuration
+    import_user_dir = cls.import_user_dir
+
+    @functools.wraps(import_user_dir)
+    def import_found(self: Any) -> Any:
+        for config in (self._opts_config, self._user_config):
+            folder = (config.get("env") or {}).get("user_dir")
+            if folder and (Path(folder) / "__init__.py").is_file():
+                sys.path.insert(0, str(Path(folder).resolve().parent))
+                break
+        return import_user_dir(self)
+
+    cls.import_user_dir = import_found
+    return "MMF would not find a package named without a slash"
 
 
 def tell_of_unreadable_yaml(configuration: ModuleType) -> str | None:
