@@ -50,8 +50,11 @@ def text_of(package: str, file: str) -> str:
 
 
 def folder_of(package: str) -> Path | None:
-    """The folder of a package, which is not imported; None where there is none."""
-    spec = importlib.util.find_spec(package)
+    """The folder of a package, which is not imported; None where there is none, or where something hides it."""
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return None
     if spec is None or not spec.submodule_search_locations:
         return None
     return Path(next(iter(spec.submodule_search_locations)))

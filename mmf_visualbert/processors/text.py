@@ -152,7 +152,7 @@ def _from_hub(name: str, lowercase: bool) -> WordPieceTokenizer:
             f"the tokenizer '{name}' is neither a local path nor to be had from the Hugging Face hub "
             f"({type(error).__name__}); check the name and the network, or give the path of a BERT's vocab.txt"
         ) from error
-    _check_lowercase(getattr(tokenizer, "do_lower_case", None), lowercase, name)
+    _check_lowercase(tokenizer.init_kwargs.get("do_lower_case"), lowercase, name)
     return WordPieceTokenizer(tokenizer.get_vocab(), lowercase, name)
 
 

@@ -77,9 +77,9 @@ def out_channels(stage: nn.Sequential) -> int:
 
 
 def _torchvision_resnet(name: str, pretrained: bool) -> nn.Module:
-    build = getattr(torchvision_resnet, name, None) if "resnet" in name or "resnext" in name else None
-    if not callable(build):
+    if name not in torchvision_resnet.__all__ or not name.islower():
         raise InputError(f"there is no backbone '{name}'; set it to 'small' or a ResNet of torchvision, as resnet50")
+    build = vars(torchvision_resnet)[name]
     if not pretrained:
         return build(weights=None, zero_init_residual=True)
     try:
