@@ -56,6 +56,7 @@ REPAIRS = (
     Repair("training.leave_anomaly_detection_off", "after", "mmf.trainers.base_trainer"),
     Repair("training.stop_after_max_updates", "after", "mmf.trainers.base_trainer"),
     Repair("training.count_updates_of_epochs", "after", "mmf.trainers.base_trainer"),
+    Repair("training.keep_rates_in_step", "after", "mmf.trainers.base_trainer"),
     Repair("training.judge_the_last_evaluation", "after", "mmf.trainers.core.training_loop"),
     Repair("training.seed_each_rank", "after", "mmf.utils.env"),
     Repair("training.stop_early_on_all_ranks", "after", "mmf.utils.early_stopping"),

@@ -2,6 +2,7 @@
 
 import functools
 import re
+import warnings
 from types import ModuleType
 from typing import Any
 
@@ -71,6 +72,34 @@ def count_updates_of_epochs(base_trainer: ModuleType) -> str | None:
 def batches_of_epoch(trainer: Any) -> int:
     """Batches of an epoch of MMF rc10's trainer, over all its datasets."""
     return sum(len(loader) for loader in trainer.train_loader.loaders)
+
+
+def keep_rates_in_step(base_trainer: ModuleType) -> str | None:
+    """`BaseTrainer` (MMF rc10) makes each update at the learning rate of the one before, the first after a resume at 0.
+
+    It steps the scheduler before it counts the update, and makes it only after the checkpoint is loaded. Can go with
+    rc10.
+    """
+    trainer = base_trainer.BaseTrainer
+    backward = vars(trainer).get("_backward")
+    if backward is None or "self._run_scheduler() self.num_updates += 1" not in source(backward):
+        return None
+    load_extras = trainer.load_extras
+
+    def run_scheduler(self: Any) -> None:
+        if self.lr_scheduler is not None:
+            self.lr_scheduler.step(self.num_updates + 1)
+
+    @functools.wraps(load_extras)
+    def load_in_step(self: Any) -> None:
+        load_extras(self)
+        if self.lr_scheduler is not None and self.num_updates > 0:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # torch's, of a step before the optimizer's first
+                self.lr_scheduler.step(self.num_updates)
+
+    trainer._run_scheduler, trainer.load_extras = run_scheduler, load_in_step
+    return "MMF would be an update late with each learning rate, and begin at 0 after a resume"
 
 
 def judge_the_last_evaluation(training_loop: ModuleType) -> str | None:

@@ -100,7 +100,11 @@ class UncorrectedAdam(Optimizer):
 
 @register("scheduler", "visualbert_warmup_linear")
 class WarmupLinear(LambdaLR):
-    """The learning rate rises linearly from 0 over a share of the updates, then falls linearly to 0 at the last (§4).
+    """The learning rate rises linearly from 0 over a share of the updates, then falls linearly towards 0 (§4).
+
+    Update t of T = `num_training_steps`, counted from 1, is made with the highest rate times
+    `warmup_linear((t - 1) / T)`: as in BertAdam, the rate is that of the share of updates done before it. So the first
+    update is at 0, the highest rate is that of update 1 + T * `warmup_ratio`, and the last is a step away from 0.
 
     Args:
         optimizer: its groups' rates are the highest.
@@ -123,9 +127,18 @@ class WarmupLinear(LambdaLR):
             self.last_epoch = epoch - 1
         super().step()
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint, with the rate that this schedule has there: the number of steps may have changed."""
+        super().load_state_dict(state_dict)
+        self._last_lr = [
+            base * factor(self.last_epoch) for base, factor in zip(self.base_lrs, self.lr_lambdas, strict=True)
+        ]
+        for group, rate in zip(self.optimizer.param_groups, self._last_lr, strict=True):
+            group["lr"] = rate
+
 
 def warmup_linear(progress: float, warmup: float) -> float:
-    """Factor of the learning rate when a share `progress` of the updates is done, BertAdam's "warmup_linear"."""
+    """Factor of the learning rate when a share `progress` of the updates is done, the authors' "warmup_linear"."""
     if progress < warmup:
         return progress / warmup
     return max(0.0, (1 - progress) / (1 - warmup)) if warmup < 1 else 0.0

@@ -105,6 +105,36 @@ def test_updates_of_epochs_are_counted():
     assert trainer.max_updates == 15
 
 
+def test_rates_in_step():
+    class Late:
+        num_updates = 0
+
+        def load_extras(self):
+            self.lr_scheduler = types.SimpleNamespace(step=steps.append)
+            self.num_updates = 4
+
+        def _run_scheduler(self):
+            self.lr_scheduler.step(self.num_updates)
+
+        def _backward(self, loss):
+            self._run_scheduler()
+            self.num_updates += 1
+
+    class Right(Late):
+        def _backward(self, loss):
+            self.num_updates += 1
+            self._run_scheduler()
+
+    steps = []
+    leaves("training.keep_rates_in_step", module(BaseTrainer=Right))
+    leaves("training.keep_rates_in_step", module(BaseTrainer=type("Abstract", (), {})))
+    assert repair("training.keep_rates_in_step", module(BaseTrainer=Late))
+    trainer = Late()
+    trainer.load_extras()
+    trainer._backward(None)
+    assert steps == [4, 5], "the updates of before, and one"
+
+
 def test_the_last_evaluation_counts():
     class Loop:
         def __init__(self):

@@ -118,6 +118,16 @@ def test_scheduler_resumes():
     assert second.get_last_lr() == pytest.approx([warmup_linear(0.5, 0.1)])
 
 
+def test_scheduler_resumes_a_longer_run():
+    first, longer = (WarmupLinear(visualbert_adam([nn.Parameter(torch.zeros(1))], lr=1.0), steps) for steps in (10, 20))
+    first.optimizer.step()
+    first.step(8)
+    longer.optimizer.load_state_dict(first.optimizer.state_dict())
+    longer.load_state_dict(first.state_dict())
+    assert longer.optimizer.param_groups[0]["lr"] == pytest.approx(warmup_linear(8 / 20, 0.1))
+    assert longer.get_last_lr() == pytest.approx([warmup_linear(8 / 20, 0.1)])
+
+
 def test_registered():
     assert catalog.get("optimizer", "visualbert_adam") is visualbert_adam
     assert catalog.get("scheduler", "visualbert_warmup_linear") is WarmupLinear
