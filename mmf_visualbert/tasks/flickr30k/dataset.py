@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mmf_visualbert.catalog import register
 from mmf_visualbert.contracts import DatasetFacts, RegionQuery
+from mmf_visualbert.datasets.draws import repeatable_draws
 from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.regions import ImageRegions
 from mmf_visualbert.errors import InputError
@@ -39,6 +40,7 @@ class Flickr30k:
         masking: hides word pieces; then the phrases are left out.
         max_phrases: E, room for the phrases of a caption.
         threshold: the IoU with a gold box from which on a region is a match.
+        repeatable: draw the same masks at every visit of a sample (for validation).
 
     Raises:
         InputError: for a caption with more phrases than E.
@@ -54,6 +56,7 @@ class Flickr30k:
         masking: MaskedLanguageModeling | None = None,
         max_phrases: int = 32,
         threshold: float = 0.5,
+        repeatable: bool = False,
     ) -> None:
         longest = max(captions, key=lambda caption: len(caption.phrases), default=None)
         if masking is None and longest is not None and len(longest.phrases) > max_phrases:
@@ -68,6 +71,7 @@ class Flickr30k:
         self.masking = masking
         self.max_phrases = max_phrases
         self.threshold = threshold
+        self.repeatable = repeatable
 
     def __len__(self) -> int:
         return len(self.captions)
@@ -93,7 +97,8 @@ class Flickr30k:
         assembled, positions = self.assemble(caption)
         sample |= assembled.tensors()
         if self.masking is not None:
-            sample["input_ids"], sample["masked_lm_labels"] = self.masking(assembled)
+            with repeatable_draws(index if self.repeatable else None):
+                sample["input_ids"], sample["masked_lm_labels"] = self.masking(assembled)
             return sample | {"targets": sample["masked_lm_labels"]}
         sample |= self._phrases(caption, positions, self.boxes(caption, record))
         return sample | {"targets": sample["phrase_targets"]}
@@ -203,7 +208,13 @@ def build_flickr30k(config: Mapping[str, Any], split: str, processors: Mapping[s
     regions = ImageRegions(store, _need(processors, "region_processor"))
     regions.check(RegionQuery(caption.image_id, caption.name) for caption in captions)
     dataset = Flickr30k(
-        captions, annotations, regions, text, masking=masking, max_phrases=config.get("max_phrases", 32)
+        captions,
+        annotations,
+        regions,
+        text,
+        masking=masking,
+        max_phrases=config.get("max_phrases", 32),
+        repeatable=split != "train",
     )
     if masking is None:
         _report_cuts(dataset, split)

@@ -241,6 +241,18 @@ def test_geometry_widens_the_features(world):
     torch.testing.assert_close(sample["region_features"][0, D:].float(), expected, atol=1e-3, rtol=0)
 
 
+def test_masks_of_validation_repeat_and_those_of_training_do_not(world):
+    store = world / "features" / "flickr30k"
+    (store / "train.lmdb").write_bytes((store / "val.lmdb").read_bytes())
+    for split, repeats in (("val", True), ("train", False)):
+        dataset = build_flickr30k(config_of(world), split, processors(world, masking=True))
+        visits = [torch.cat([dataset[index]["masked_lm_labels"] for index in range(3)]).tolist() for _ in range(8)]
+        assert (len(set(map(tuple, visits))) == 1) is repeats, split
+        state = torch.get_rng_state()
+        dataset[0]
+        assert torch.equal(torch.get_rng_state(), state) is repeats, "validation leaves the generator as it was"
+
+
 def test_task_specific_pretraining_masks_all_captions(world):
     dataset = build(world, masking=True)
     assert len(dataset) == 3
