@@ -7,6 +7,7 @@ import argparse
 import importlib
 import logging
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -39,12 +40,14 @@ def seeded() -> None:
 
 @pytest.fixture(scope="session")
 def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small sample world, drawn once for the whole session."""
+    """A small sample world, drawn once for the whole session, with what tasks outside of it add in their `world.py`."""
     from mmf_visualbert.sampleworld.build import Arguments, build
     from mmf_visualbert.sampleworld.sizes import SMALLEST
 
     folder = tmp_path_factory.mktemp("world") / "sample"
     build(folder, Arguments(images=SMALLEST, seed=0, dimension=128), say=lambda line: None)
+    for path in sorted(Path(__file__).parent.glob("tasks/*/world.py")):
+        runpy.run_path(str(path))["write_world"](folder)
     return folder
 
 

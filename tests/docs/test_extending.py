@@ -1,0 +1,79 @@
+"""docs/extending.md, as it is written: its blocks are run in order, first in an empty folder, then in a checkout."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from pages import ROOT, Block, section
+
+PAGE = ROOT / "docs" / "extending.md"
+CHECKOUT = ("mmf_visualbert", "projects", "tests", "pyproject.toml")
+
+
+def run_blocks(blocks: list[Block], folder: Path, sources: Path) -> str:
+    """Runs shell blocks in `folder` with the package of `sources`; gives what the last one says."""
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(sources),
+    }
+    said = ""
+    for block in blocks:
+        script = f"set -euo pipefail\n{block.text}"
+        done = subprocess.run(
+            ["bash", "-c", script],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        said = done.stdout + done.stderr
+        assert done.returncode == 0, f"{PAGE.name} line {block.line}:\n{said[-3000:]}"
+    return said
+
+
+def test_a_package_of_ones_own_trains_predicts_and_is_known(tmp_path):
+    steps = {heading: section(PAGE, f"### {heading}") for heading in ("Copy and rename", "Data", "Run")}
+    said = {heading: run_blocks(blocks, tmp_path, ROOT) for heading, blocks in steps.items()}
+    assert "0 faults" in said["Data"]
+    assert "val/visualbert_yes_no/visualbert_yes_no_accuracy: " in said["Run"]
+
+    *predict, ask = section(PAGE, "### Predict and submit")
+    count = len((tmp_path / "data/sample/yes_no/test.jsonl").read_text().splitlines())
+    assert f"yes_no.csv is a valid yes_no submission of {count} entries" in run_blocks(predict, tmp_path, ROOT)
+    (report,) = (tmp_path / "save/yes_no/reports").glob("*.json")
+    entries = json.loads(report.read_text())
+    assert len(entries) == count > 10 and {entry["label"] for entry in entries} <= {"no", "yes"}
+    reply = run_blocks([ask], tmp_path, ROOT)
+    assert "Is there a green star?  ->  yes" in reply and "Is there a green star?  ->  no" in reply
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "yes_no",
+        "yes_no_data.py",
+        "small.yaml",
+        "data",
+        "save",
+        "yes_no.csv",
+    }
+
+
+def test_a_task_inside_the_package_is_tested_with_the_others(tmp_path):
+    for part in CHECKOUT:
+        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+        copy(ROOT / part, tmp_path / part)
+    program = next(block for block in section(PAGE, "### Data") if "yes_no_data.py" in block.text)
+    (tmp_path / "yes_no_data.py").write_text(program.text.split("<<'END'\n")[1].split("\nEND\n")[0] + "\n")
+    before = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
+
+    *copied, tested = section(PAGE, "## Inside the package")
+    run_blocks(copied, tmp_path, tmp_path)
+    added = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()} - before
+    own = [path for path in added if "__pycache__" not in path.parts]
+    assert own and all("yes_no" in path.parts[:-1] for path in own), "files of its own folders alone"
+    said = run_blocks([tested], tmp_path, tmp_path)
+    assert "3 passed" in said, said

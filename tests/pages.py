@@ -1,0 +1,55 @@
+"""The repository's pages, read: their blocks, headings, links and what stands in backticks."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+SHELL = ("bash", "")
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+class Block(NamedTuple):
+    """A fenced block of a page: its language ("" where none is named), its text, its first line's number."""
+
+    language: str
+    text: str
+    line: int
+
+
+def pages() -> list[Path]:
+    """Every page of the repository, without what is made in it."""
+    folders = (ROOT, *(ROOT / name for name in ("docs", "mmf_visualbert", "projects", "tests", "benchmarks", "tools")))
+    found = {path for folder in folders for path in (folder.glob if folder == ROOT else folder.rglob)("*.md")}
+    return sorted(found)
+
+
+def name(page: Path) -> str:
+    """Its path in the repository."""
+    return page.relative_to(ROOT).as_posix()
+
+
+def blocks(page: Path, *languages: str) -> list[Block]:
+    """The fenced blocks of a page, those of some languages alone where any are named."""
+    text = page.read_text(encoding="utf-8")
+    found = [Block(m[1], m[2], text[: m.start()].count("\n") + 2) for m in FENCE.finditer(text)]
+    return [block for block in found if not languages or block.language in languages]
+
+
+def prose(page: Path) -> str:
+    """A page without its blocks."""
+    return FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
+def section(page: Path, heading: str) -> list[Block]:
+    """The shell blocks below a heading, down to the next one of its kind or above."""
+    level = len(heading) - len(heading.lstrip("#"))
+    lines = page.read_text(encoding="utf-8").splitlines()
+    start = lines.index(heading) + 1
+    inside, end = False, len(lines)
+    for number, line in enumerate(lines[start:], start=start):
+        inside ^= line.startswith("```")
+        if not inside and re.match(rf"#{{1,{level}}} ", line):
+            end = number
+            break
+    return [block for block in blocks(page, "bash") if start < block.line <= end]
