@@ -11,7 +11,7 @@ bash tools/setup.sh
 export PATH="$PWD/$venv/bin:$PATH"
 
 echo "== sample world: data/sample"
-python tools/sample_data.py --out data/sample
+visualbert sample-data --out data/sample
 
 echo "== training: mmf_run config=$config"
 rm -rf "$save"
@@ -31,10 +31,10 @@ python tools/demo_summary.py --data data/sample --save "$save"
 echo "== region features of photographs, by detectron2"
 if python -c 'import sys; from mmf_visualbert.compat.optional import has_detectron2; sys.exit(not has_detectron2())'; then
     # DEMO_PHOTOS: a folder of your own; without it the sample world's pictures stand in. DEMO_WEIGHTS: zoo downloads some.
-    python tools/extract_features.py --detector detectron_r101_fpn --weights "${DEMO_WEIGHTS:-random:0}" --quiet \
+    visualbert extract --detector detectron_r101_fpn --weights "${DEMO_WEIGHTS:-random:0}" --quiet \
         --most 36 --least 36 --shortest 320 --images "${DEMO_PHOTOS:-data/sample/images/test2015/*0.png}" \
         --out "$save/regions.lmdb"
-    python tools/feature_store.py check "$save/regions.lmdb" --quiet
+    visualbert features check "$save/regions.lmdb" --quiet
 else
     echo "left out: detectron2 is not installed (docs/features.md says how)"
 fi

@@ -4,7 +4,6 @@ import argparse
 import difflib
 import importlib
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -28,6 +27,7 @@ COMMANDS = {
     "submission": "check and write leaderboard files",
     "vcr": "VCR alone: features of a fixed backbone, the leaderboard's csv of two models",
     "analyze": "what the attention heads of a model have learnt (§5 of the paper)",
+    "benchmark": "speed and memory, each figure beside its rival in the same run",
 }
 
 
@@ -69,7 +69,7 @@ def run(module: str, arguments: Sequence[str] | None, program: str) -> int:
     command = importlib.import_module(f"mmf_visualbert.cli.{module}")
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser = Parser(prog=program, description=command.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.set_defaults(stopped="stopped", command_line=f"{program} {shlex.join(given)}".rstrip())
+    parser.set_defaults(stopped="stopped", given=given)
     command.add_arguments(parser)
     options = parser.parse_args(given)
     return finish(lambda: options.run(options), program, options.stopped)

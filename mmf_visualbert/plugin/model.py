@@ -1,18 +1,17 @@
 """VisualBERT as MMF's model: a batch of samples in, `scores` and what losses and metrics read out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmf.common.registry import registry
 from mmf.models.base_model import BaseModel
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.modules.batch import visual_bert_inputs
 from mmf_visualbert.modules.optimizer import parameter_groups
+from mmf_visualbert.modules.outputs import outputs_of
 from mmf_visualbert.modules.parts import ModelParts, build_parts
 from mmf_visualbert.plugin import run_facts
 
@@ -48,6 +47,11 @@ class VisualBERT(BaseModel):
         self.precision = parts.precision
         self.hide_regions = config["hide_regions"]
 
+    @property
+    def parts(self) -> ModelParts:
+        """The model without MMF around it."""
+        return ModelParts(self.visual_bert, self.region_encoder, dict(self.heads.items()), self.precision)
+
     def forward(self, sample_list: Mapping[str, Any], *args: Any, **kwargs: Any) -> dict[str, Tensor]:
         """All heads' named outputs for a batch, floating point ones in fp32.
 
@@ -56,8 +60,7 @@ class VisualBERT(BaseModel):
                 (B, C, T); `region_features` (B, R, D), `region_mask`, `region_segments` (B, R), or what the region
                 encoder reads, or no regions at all; and what the heads read.
         """
-        with torch.autocast(sample_list["input_ids"].device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            outputs = dict(self._outputs(sample_list))
+        outputs = outputs_of(self.parts, sample_list, self.hide_regions)
         # What mmf_predict collects: a pre-training phase predicts whether the text describes the image.
         if "scores" not in outputs and "sentence_image_logits" in outputs:
             outputs["scores"] = outputs["sentence_image_logits"]
@@ -67,30 +70,6 @@ class VisualBERT(BaseModel):
                 "of a phase that has a head with scores, as fine-tuning has"
             )
         return outputs
-
-    def _outputs(self, sample_list: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
-        made = None if self.region_encoder is None else self.region_encoder(sample_list)
-        text, regions = visual_bert_inputs(sample_list, None if made is None else made.features)
-        if self.hide_regions:
-            regions = None
-        encoded = self.visual_bert(text, regions, last_layer_rows=self._rows(sample_list))
-        named = [head(encoded, sample_list)._asdict() for head in self.heads.values()]
-        if made is not None:
-            named.append({name: value for name, value in made._asdict().items() if name != "features"})
-        for outputs in named:
-            for name, value in outputs.items():
-                if value is not None:
-                    yield name, value.float() if value.is_floating_point() else value
-
-    def _rows(self, sample_list: Mapping[str, Any]) -> Tensor | None:
-        """The text positions whose last state any head reads; None where a head reads all of them."""
-        rows = []
-        for head in self.heads.values():
-            wanted = head.rows(sample_list)
-            if wanted is None:
-                return None
-            rows.append(wanted)
-        return torch.stack(rows).any(dim=0) if rows else None
 
     def get_optimizer_parameters(self, config: Any) -> list[dict[str, Any]]:
         """Two groups: with weight decay, and biases and LayerNorms without (as BERT)."""

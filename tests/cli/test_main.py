@@ -1,5 +1,6 @@
 """The command `visualbert`: what it lists, what it imports, what it says to a wrong word."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,11 @@ NESTED = [
     ("submission", "check"),
     ("submission", "write"),
     ("analyze", "entity"),
+    ("benchmark", "train"),
+    ("benchmark", "infer"),
+    ("benchmark", "features"),
+    ("benchmark", "extract"),
+    ("benchmark", "samples"),
     ("vcr", "features"),
     ("vcr", "leaderboard"),
     ("vcr", "leaderboard", "predict"),
@@ -114,3 +120,13 @@ def test_version(capsys):
 def test_as_a_module(start):
     done = start("python", "-m", "mmf_visualbert", "doctor", "--help")
     assert done.returncode == 0 and done.stdout.startswith("usage: visualbert doctor ")
+
+
+def test_nothing_that_people_read_names_a_script_of_the_checkout():
+    """Who installed the wheel has no folder tools/; who has a checkout has the command too."""
+    root = FOLDER.parents[1]
+    texts = [path for room in ("mmf_visualbert", "projects") for path in (root / room).rglob("*.*")]
+    for path in [root / "README.md", *root.glob("docs/*.md"), *texts]:
+        if path.suffix in (".py", ".yaml", ".md"):
+            named = re.findall(r"\btools/\w+\.py", path.read_text(encoding="utf-8"))
+            assert not named, f"{path} names {named[0]}"

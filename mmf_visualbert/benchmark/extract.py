@@ -1,6 +1,6 @@
 """Extraction from image files to a store beside the bare detectron2 model on tensors that are ready.
 
-python tools/benchmark.py extract --json benchmarks/extract.json
+visualbert benchmark extract --json benchmarks/extract.json
 """
 
 import argparse
@@ -20,18 +20,6 @@ from mmf_visualbert.features.extraction.detector import Built, build_detector
 from mmf_visualbert.features.extraction.extract import Preparation, extract
 from mmf_visualbert.features.extraction.images import ImageFile, find_images
 from mmf_visualbert.features.extraction.presets import DetectorPreset
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `benchmark.py extract`."""
-    parser.add_argument("--detector", default="detectron_r101_fpn", help="a preset, with random weights")
-    parser.add_argument("--images", type=int, default=16, help="photographs of 640 x 480, made")
-    parser.add_argument("--shortest", type=int, help="default: the preset's")
-    parser.add_argument("--batch-size", type=int, default=4)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--precision", default="fp32")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
 
 
 def run(args: argparse.Namespace) -> dict:

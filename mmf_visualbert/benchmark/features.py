@@ -1,6 +1,6 @@
 """Reading region features: our store beside MMF's LMDBFeatureReader and beside numpy copying the same bytes.
 
-python tools/benchmark.py features --json benchmarks/features.json
+visualbert benchmark features --json benchmarks/features.json
 """
 
 import argparse
@@ -28,21 +28,11 @@ from mmf_visualbert.features.store import FeatureStore, FeatureStoreWriter, Regi
 TURN = 16  # records that a contender reads before the next one's turn
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `benchmark.py features`."""
-    parser.add_argument("--images", type=int, default=1500, help="records in each store")
-    parser.add_argument("--regions", type=int, default=100)
-    parser.add_argument("--dimension", type=int, default=2048)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--ids", type=int, default=1_000_000, help="records of the store with many ids")
-    parser.add_argument("--folder", type=Path, help="where the stores are written; a temporary one if not given")
-
-
 def run(args: argparse.Namespace) -> dict:
     """Warm and cold reading, and a store with a million ids."""
     torch.set_num_threads(1)  # as a DataLoader's worker has
     if importlib.util.find_spec("mmf") is None:
-        raise InputError("the benchmark of features reads with MMF's reader too; install MMF (tools/setup.sh)")
+        raise InputError("the benchmark of features reads with MMF's reader too; install MMF: visualbert install-mmf")
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         paths = write_stores(Path(folder), args)
         found = {"cold": cold(paths, args)}  # first: what this process maps stays in memory
@@ -132,9 +122,9 @@ def contender(
             return lambda number, slot: store.read_into(key(number), torch.empty(shape, dtype=kind).numpy())
         return lambda number, slot: store.read_into(key(number), slot)
     if name.startswith("mmf"):
-        from mmf.datasets.databases.readers.feature_readers import FeatureReader
+        from mmf_visualbert.plugin.feature_reader import feature_reader
 
-        reader = FeatureReader(base_path=str(paths[name]), depth_first=False, max_features=args.regions)
+        reader = feature_reader(paths[name], args.regions)
         if name.endswith("_into_batch"):  # as MMF's SampleList collates: each tensor is copied into the batch
             return lambda number, slot: torch.from_numpy(slot).copy_(reader.read(f"{key(number)}.npy")[0])
         return lambda number, slot: reader.read(f"{key(number)}.npy")
@@ -220,9 +210,8 @@ def write_many(folder: Path, ids: int) -> Path:
 
 def child(*arguments: object) -> dict:
     """Runs a measurement of this file in a fresh process."""
-    command = [sys.executable, __file__, *(str(argument) for argument in arguments)]
-    environment = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[2]))
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    command = [sys.executable, "-m", "mmf_visualbert.benchmark.features", *(str(argument) for argument in arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise InputError(f"a measurement failed: {done.stderr.strip().splitlines()[-1]}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -286,7 +275,7 @@ def measure_many(name: str, path: str, ids: str) -> dict[str, float]:
     args = argparse.Namespace(images=count, regions=1, dimension=8)
     slot = np.empty((1, 8), np.float16)
     if name == "mmf":  # its imports are not what is measured
-        importlib.import_module("mmf.datasets.databases.readers.feature_readers")
+        importlib.import_module("mmf_visualbert.plugin.feature_reader")
         before = memory()
     begin = time.perf_counter()
     read = contender(name, {name: Path(path)}, args)

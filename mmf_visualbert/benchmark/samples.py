@@ -1,7 +1,6 @@
-#!/usr/bin/env python
 """Samples a second that one core makes for training: reading, masking, pairing, assembling; features from a warm store.
 
-python tools/benchmarks/samples.py --images 1000
+visualbert benchmark samples --images 1000
 """
 
 import argparse
@@ -25,13 +24,6 @@ from mmf_visualbert.tasks.nlvr2.dataset import build_nlvr2
 
 WORDS = 30_000
 REGIONS = {"captions": (100, 2048), "nlvr2": (144, 1024)}
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of this benchmark."""
-    parser.add_argument("--images", type=int, default=1000, help="in the store; 0.4 MB each")
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--seed", type=int, default=0)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -104,9 +96,3 @@ def _rate(work: Callable[[], None], samples: int) -> float:
     start = time.process_time()
     work()
     return round(samples / (time.process_time() - start))
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_arguments(parser)
-    print(json.dumps(run(parser.parse_args()), indent=2))

@@ -1,0 +1,37 @@
+"""What all benchmarks say: the machine, the figures for people, the figures as JSON."""
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def machine() -> dict[str, object]:
+    """What the figures were measured on."""
+    cpu = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "")
+    return {
+        "cpu": cpu.partition(":")[2].strip() or platform.processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """The figures for people."""
+    said = [f"{name:<28} {found[name]}" for name in ("lengths", "padding_share_of_all_batches") if name in found]
+    for label, figures in found.get("contenders", {}).items():
+        seconds = figures["seconds"]
+        said.append(
+            f"{label:<12} {seconds['median']:.3f} s ({seconds['min']:.3f}-{seconds['max']:.3f})  "
+            f"{figures['samples_per_second']:.2f} samples/s  {figures['tokens_computed']} tokens  "
+            f"{figures['peak_mib']:.0f} MiB, {figures['fixed_mib']:.0f} of them fixed"
+        )
+    for pair, ratio in found.get("ratios", {}).items():
+        memory = f"memory {ratio['memory']:.3f}, beyond what is fixed {ratio['memory_beyond_fixed']:.3f}"
+        said.append(f"{pair:<24} time {ratio['time']:.3f}  {memory}")
+    return said or [str(found)]

@@ -1,0 +1,100 @@
+"""Speed and memory, each figure beside its rival in the same run.
+
+visualbert benchmark train --against mmf,hf --mmf-python RIVAL/bin/python --json benchmarks/train_vqa_cpu.json
+visualbert benchmark train --workload vcr_answer --annotations vcr/train.jsonl --rounds 2
+visualbert benchmark features --json benchmarks/features_cpu.json
+
+`train` and `infer` build our model from the yaml that ships, with random weights. RIVAL is an environment in which
+MMF's own visual_bert works (MMF main, transformers 4.41, numpy < 2) and this package can be imported.
+"""
+
+import argparse
+import importlib
+import shlex
+from pathlib import Path
+
+from mmf_visualbert.benchmark.workloads import WORKLOADS
+
+RIVAL = "RIVAL/bin/python"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """All benchmarks."""
+    commands = parser.add_subparsers(dest="benchmark", required=True)
+    _add_steps(commands.add_parser("train", help="a step of training: forward, loss, backward, clipping, optimizer"))
+    _add_steps(commands.add_parser("infer", help="a step of inference"))
+    _add_features(commands.add_parser("features", help="reading region features, beside MMF's reader and numpy"))
+    _add_extract(commands.add_parser("extract", help="images to a store, beside the bare detectron2 model"))
+    _add_samples(commands.add_parser("samples", help="samples a second that one core makes for training"))
+    for command in commands.choices.values():
+        command.add_argument("--json", type=Path, help="also write the figures there")
+    parser.set_defaults(run=run)
+
+
+def _add_steps(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workload", default="vqa", choices=list(WORKLOADS))
+    parser.add_argument("--against", help="rivals, by comma: mmf, hf; default: hf where it can")
+    parser.add_argument("--dtype", default="fp32", help="of ours, by comma: fp32, bf16")
+    parser.add_argument("--batch", type=int, default=8, help="texts; of VCR questions, of four sequences each")
+    parser.add_argument("--regions", type=int, help="of an image; default: as the shipped yaml has it")
+    parser.add_argument(
+        "--annotations", nargs="+", type=Path, default=[], help="VCR's official JSON lines, for lengths"
+    )
+    parser.add_argument("--rounds", type=int, default=7, help="steps that count; 0: padding alone (VCR)")
+    parser.add_argument("--warmup", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", help="default: cuda where there is one")
+    parser.add_argument("--mmf-python", help="Python of an environment in which MMF's own visual_bert works")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="over the yaml of our model")
+
+
+def _add_features(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--images", type=int, default=1500, help="records in each store")
+    parser.add_argument("--regions", type=int, default=100)
+    parser.add_argument("--dimension", type=int, default=2048)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--ids", type=int, default=1_000_000, help="records of the store with many ids")
+    parser.add_argument("--folder", type=Path, help="where the stores are written; a temporary one if not given")
+
+
+def _add_extract(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--detector", default="detectron_r101_fpn", help="a preset, with random weights")
+    parser.add_argument("--images", type=int, default=16, help="photographs of 640 x 480, made")
+    parser.add_argument("--shortest", type=int, help="default: the preset's")
+    parser.add_argument("--batch-size", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--device", help="default: cuda where there is one")
+
+
+def _add_samples(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--images", type=int, default=1000, help="in the store; 0.4 MB each")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measures, prints, writes."""
+    import torch
+
+    from mmf_visualbert.benchmark import report
+    from mmf_visualbert.reproduce.results import write_json
+
+    if "device" in options and options.device is None:
+        options.device = "cuda" if torch.cuda.is_available() else "cpu"
+    if options.benchmark in ("train", "infer"):
+        found = importlib.import_module("mmf_visualbert.benchmark.steps").run(options, options.benchmark)
+    else:
+        found = importlib.import_module(f"mmf_visualbert.benchmark.{options.benchmark}").run(options)
+    found = {"command": command_line(options), "machine": report.machine(), **found}
+    print("\n".join(report.lines(found)))
+    if options.json:
+        write_json(options.json, found)
+        print(f"written to {options.json}")
+
+
+def command_line(options: argparse.Namespace) -> str:
+    """What was called, without the place of the rival's environment."""
+    hidden = options.mmf_python if "mmf_python" in options else None
+    return shlex.join(["visualbert", "benchmark", *(RIVAL if word == hidden else word for word in options.given)])
