@@ -102,7 +102,7 @@ def test_only_two_rooms_import_mmf():
 
 
 def test_parts_are_known_by_their_contracts():
-    """Neither `hasattr` nor `inspect` nor `getattr` with a default, outside of what repairs and reads others' objects."""
+    """No `hasattr`, `inspect` or `getattr` with a default, outside of what repairs and reads others' objects."""
     wrong = []
     for path in sources():
         if room_of(name_of(path)) in ("plugin", "compat", "features"):
