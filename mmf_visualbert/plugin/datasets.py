@@ -107,6 +107,7 @@ def hand_on_facts(name: str, split: str, dataset: Dataset) -> None:
     facts, training = dataset.facts, split == "train"
     run_facts.hand_on(
         name,
+        anew=training,
         train_samples=facts.samples if training else None,
         answers=facts.answers if training else None,
         vocab_size=facts.vocab_size,

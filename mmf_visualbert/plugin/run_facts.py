@@ -10,10 +10,17 @@ from mmf.common.registry import registry
 _FACTS = "visualbert_run_facts"
 
 
-def hand_on(dataset_name: str, **facts: Any) -> None:
-    """Notes facts of a dataset (`train_samples`, `answers`, `vocab_size`); None is passed over."""
+def hand_on(dataset_name: str, anew: bool = False, **facts: Any) -> None:
+    """Notes facts of a dataset (`train_samples`, `answers`, `vocab_size`); None is passed over.
+
+    Args:
+        dataset_name: its registered name.
+        anew: forget what an earlier run of this process noted of it.
+        facts: what to note.
+    """
     noted = dict(registry.get(_FACTS, {}, no_warning=True))
-    noted[dataset_name] = {**noted.get(dataset_name, {}), **{k: v for k, v in facts.items() if v is not None}}
+    before = {} if anew else noted.get(dataset_name, {})
+    noted[dataset_name] = {**before, **{k: v for k, v in facts.items() if v is not None}}
     registry.register(_FACTS, noted)
 
 

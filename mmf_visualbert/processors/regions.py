@@ -97,6 +97,14 @@ class RegionFeatures:
                 tensors["region_boxes"][:count] = torch.from_numpy(fractions)
         return tensors
 
+    def nothing(self) -> dict[str, Tensor]:
+        """The tensors of an example without an image: no region at all."""
+        return {
+            "region_features": torch.zeros(self.max_regions, self.output_dimension, dtype=torch.float16),
+            "region_mask": torch.zeros(self.max_regions, dtype=torch.bool),
+            "region_segments": torch.zeros(self.max_regions, dtype=torch.int64),
+        }
+
     def check(self, record: RegionRecord, name: str) -> None:
         """Raises InputError where shape or dtype of the features is not what the configuration says."""
         features = record.features

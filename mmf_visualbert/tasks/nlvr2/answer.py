@@ -2,8 +2,8 @@
 
 from mmf_visualbert.contracts import OneAnswer, Reply, Sample, TrainedModel
 from mmf_visualbert.datasets.one_answer import ranked
+from mmf_visualbert.datasets.pairs import join_images
 from mmf_visualbert.features.records import RegionRecord
-from mmf_visualbert.tasks.nlvr2.dataset import join_images
 from mmf_visualbert.tasks.nlvr2.records import LABELS
 
 HEAD = "visualbert_pooled"

@@ -16,6 +16,7 @@ from torch import Tensor
 from mmf_visualbert.catalog import register
 from mmf_visualbert.contracts import DatasetFacts, RegionQuery
 from mmf_visualbert.datasets.draws import repeatable_draws
+from mmf_visualbert.datasets.pairs import join_images
 from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.regions import ImageRegions
 from mmf_visualbert.features.store import FeatureStore
@@ -24,26 +25,6 @@ from mmf_visualbert.processors.text import TextAssembler
 from mmf_visualbert.tasks.nlvr2.records import LABELS, ImagePair, read_nlvr2
 
 logger = logging.getLogger(__name__)
-
-
-def join_images(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Region tensors of two images as one sequence, left image first and all padding last.
-
-    Args:
-        left, right: tensors of the images, (R, ...) each, padding at the end, among them `region_mask` (R,).
-
-    Returns:
-        The same tensors, (2R, ...); `region_segments` is 0 for the left and 1 for the right image (§4.3).
-    """
-    count_left, count_right = int(left["region_mask"].sum()), int(right["region_mask"].sum())
-    joined = {
-        name: torch.cat([left[name][:count_left], right[name], left[name][count_left:]])
-        for name in left
-        if name != "region_segments"
-    }
-    joined["region_segments"] = torch.zeros(len(joined["region_mask"]), dtype=torch.int64)
-    joined["region_segments"][count_left : count_left + count_right] = 1
-    return joined
 
 
 class NLVR2:

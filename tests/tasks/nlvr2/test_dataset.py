@@ -10,12 +10,13 @@ from omegaconf import OmegaConf
 
 import mmf_visualbert
 from mmf_visualbert import catalog
+from mmf_visualbert.datasets.pairs import join_images
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.store import FeatureStoreWriter, RegionRecord, StoreInfo
 from mmf_visualbert.processors.masking import MaskedLanguageModeling
 from mmf_visualbert.processors.regions import RegionFeatures
 from mmf_visualbert.processors.text import SPECIAL_TOKENS, TextAssembler, WordPieceTokenizer
-from mmf_visualbert.tasks.nlvr2.dataset import build_nlvr2, join_images
+from mmf_visualbert.tasks.nlvr2.dataset import build_nlvr2
 from mmf_visualbert.tasks.nlvr2.records import consistency_group, read_nlvr2
 
 YAML = Path(mmf_visualbert.__file__).parent / "configs" / "datasets" / "nlvr2.yaml"

@@ -1,0 +1,58 @@
+"""Losses over the labels of a table."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mmf_visualbert.catalog import register
+from mmf_visualbert.errors import InputError
+
+
+@register("loss", "visualbert_label_cross_entropy")
+class LabelCrossEntropy(nn.Module):
+    """L = -(1 / sum_b w_b) sum_b w_b log softmax(scores_b)[target_b], w the weight of the target's class.
+
+    Args:
+        class_weights: one for each label in their order; None: all alike.
+    """
+
+    weights: Tensor | None
+
+    def __init__(self, class_weights: Sequence[float] | None = None) -> None:
+        super().__init__()
+        weights = None if class_weights is None else torch.tensor(list(class_weights), dtype=torch.float32)
+        if weights is not None and not bool((weights >= 0).all() and weights.sum() > 0):
+            raise InputError(f"class_weights are {class_weights}; give numbers from 0 on, one of them above it")
+        self.register_buffer("weights", weights, persistent=False)
+
+    def forward(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Tensor:
+        """Reads `targets` (B,) int64 and `scores` (B, N) logits. Gives ().
+
+        Raises:
+            InputError: where there are not as many weights as labels.
+        """
+        scores = model_output["scores"].float()
+        if self.weights is not None and len(self.weights) != scores.size(1):
+            raise InputError(f"there are {len(self.weights)} class_weights for {scores.size(1)} labels; give each one")
+        weights = None if self.weights is None else self.weights.to(scores.device)
+        return functional.cross_entropy(scores, sample_list["targets"], weights)
+
+
+@register("loss", "visualbert_binary_cross_entropy")
+class BinaryCrossEntropy(nn.Module):
+    """L = -(1 / BN) sum_bn [t log sigmoid(s) + (1 - t) log(1 - sigmoid(s))]: each label by itself."""
+
+    def forward(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Tensor:
+        """Reads `targets` (B, N) float, 0 or 1, and `scores` (B, N) logits. Gives ()."""
+        return functional.binary_cross_entropy_with_logits(model_output["scores"].float(), sample_list["targets"])
+
+
+@register("loss", "visualbert_squared_error")
+class SquaredError(nn.Module):
+    """L = (1 / B) sum_b (s_b - t_b)^2."""
+
+    def forward(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Tensor:
+        """Reads `targets` (B,) float and `scores` (B, 1). Gives ()."""
+        return functional.mse_loss(model_output["scores"].float().squeeze(1), sample_list["targets"])

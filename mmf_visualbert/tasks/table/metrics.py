@@ -1,0 +1,122 @@
+"""What is measured on a table: torchmetrics' own functions over all examples, each once over all processes."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+from torchmetrics.functional import (
+    mean_absolute_error,
+    pearson_corrcoef,
+    spearman_corrcoef,
+)
+from torchmetrics.functional.classification import (
+    binary_auroc,
+    multiclass_f1_score,
+    multilabel_auroc,
+    multilabel_average_precision,
+    multilabel_f1_score,
+)
+
+from mmf_visualbert.catalog import register
+from mmf_visualbert.metrics.gather import gather_by_id
+
+Value = Callable[[Tensor, Tensor], Tensor]
+
+
+class OfScores:
+    """A function of all scores and targets of a split; NaN where it is not defined.
+
+    Args:
+        value: (scores (S, N), targets (S,) or (S, N)) -> ().
+    """
+
+    required_params = ("id", "scores", "targets")
+
+    def __init__(self, value: Value) -> None:
+        self.value = value
+
+    def calculate(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Tensor:
+        """The value, () float32; reads `id` (B,), `targets` and `scores` (B, N)."""
+        scores, targets = gather_by_id(sample_list["id"], model_output["scores"].detach(), sample_list["targets"])
+        return self.value(scores.float(), targets).float()
+
+
+def macro_f1(scores: Tensor, targets: Tensor) -> Tensor:
+    """F1 of each class, averaged."""
+    return multiclass_f1_score(scores, targets, scores.size(1), average="macro")
+
+
+def weighted_f1(scores: Tensor, targets: Tensor) -> Tensor:
+    """F1 of each class, weighted by how many examples it has."""
+    return multiclass_f1_score(scores, targets, scores.size(1), average="weighted")
+
+
+def auroc(scores: Tensor, targets: Tensor) -> Tensor:
+    """Area under the ROC curve of the second class; NaN where one class is absent."""
+    if targets.unique().numel() < 2:
+        return torch.tensor(float("nan"))
+    return binary_auroc(scores.softmax(-1)[:, -1], targets)
+
+
+def micro_f1(scores: Tensor, targets: Tensor) -> Tensor:
+    """F1 of all labels of all examples together."""
+    return multilabel_f1_score(scores.sigmoid(), targets.long(), scores.size(1), average="micro")
+
+
+def macro_f1_of_labels(scores: Tensor, targets: Tensor) -> Tensor:
+    """F1 of each label, averaged."""
+    return multilabel_f1_score(scores.sigmoid(), targets.long(), scores.size(1), average="macro")
+
+
+def average_precision(scores: Tensor, targets: Tensor) -> Tensor:
+    """Average precision of each label, averaged."""
+    return multilabel_average_precision(scores.sigmoid(), targets.long(), scores.size(1))
+
+
+def auroc_of_labels(scores: Tensor, targets: Tensor) -> Tensor:
+    """Area under the ROC curve of each label, averaged."""
+    return multilabel_auroc(scores.sigmoid(), targets.long(), scores.size(1))
+
+
+def pearson(scores: Tensor, targets: Tensor) -> Tensor:
+    """Pearson's correlation."""
+    return pearson_corrcoef(scores.squeeze(1), targets)
+
+
+def spearman(scores: Tensor, targets: Tensor) -> Tensor:
+    """Spearman's correlation."""
+    return spearman_corrcoef(scores.squeeze(1), targets)
+
+
+def absolute_error(scores: Tensor, targets: Tensor) -> Tensor:
+    """Mean absolute error."""
+    return mean_absolute_error(scores.squeeze(1), targets)
+
+
+def accuracy(scores: Tensor, targets: Tensor) -> Tensor:
+    """Share of the examples whose highest score is at the target."""
+    return (scores.argmax(-1) == targets).float().mean()
+
+
+def _register(name: str, value: Value) -> None:
+    def metric() -> OfScores:
+        return OfScores(value)
+
+    metric.__name__, metric.__qualname__, metric.__doc__ = name, name, value.__doc__
+    register("metric", name)(metric)
+
+
+for _name, _function in {
+    "visualbert_label_accuracy": accuracy,
+    "visualbert_macro_f1": macro_f1,
+    "visualbert_weighted_f1": weighted_f1,
+    "visualbert_auroc": auroc,
+    "visualbert_micro_f1_of_labels": micro_f1,
+    "visualbert_macro_f1_of_labels": macro_f1_of_labels,
+    "visualbert_average_precision": average_precision,
+    "visualbert_auroc_of_labels": auroc_of_labels,
+    "visualbert_pearson": pearson,
+    "visualbert_spearman": spearman,
+    "visualbert_absolute_error": absolute_error,
+}.items():
+    _register(_name, _function)
