@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+from torch import Tensor
+
 from mmf_visualbert.contracts import RegionQuery, Sample
+from mmf_visualbert.datasets.pairs import join_images
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.processors.regions import RegionFeatures
 
@@ -50,7 +54,27 @@ class ImageRegions:
 
     def tensors(self, query: RegionQuery, max_regions: int | None = None) -> Sample:
         """The tensors of one image, as `RegionFeatures` gives them; padded to the processor's `max_regions`."""
-        return self.processor(self.store.read(query.key), query.key)
+        return self.sequence([query])
+
+    def sequence(self, queries: Sequence[RegionQuery]) -> Sample:
+        """The tensors of several images, as `join_images` gives them, R regions an image.
+
+        Features are copied once, from the store to their place in the sequence.
+        """
+        names = [query.key for query in queries]
+        if self.processor.geometry:  # needs the boxes, so whole records
+            return self.sequence_of_records(names)
+        places = _Places(self.processor, len(names))
+        try:
+            for name in names:
+                places.counts.append(self.store.read_into(name, places.next, cut=True))
+        except _OtherTypeError:
+            return self.sequence_of_records(names)
+        return self.processor.finish(places.padded(), places.counts, names)
+
+    def sequence_of_records(self, names: Sequence[str]) -> Sample:
+        """The slow twin of `sequence`: each image is read and padded by itself."""
+        return join_images(*(self.processor(self.store.read(name), name) for name in names))
 
     def record(self, key: str) -> RegionRecord:
         """What the store has on one image, for readers that need its boxes."""
@@ -58,3 +82,40 @@ class ImageRegions:
 
     def _where(self) -> str:
         return ", ".join(self.store.paths)
+
+
+class _OtherTypeError(Exception):
+    """Features of two images are stored in two types, as two stores may have them."""
+
+
+class _Places:
+    """Room for the features of several images, one after the other.
+
+    Attributes:
+        counts: the regions of the images that have been read.
+    """
+
+    def __init__(self, processor: RegionFeatures, images: int) -> None:
+        self.processor = processor
+        self.images = images
+        self.counts: list[int] = []
+        self._room: Tensor | None = None
+        self._rows = np.empty((0, 0))
+        self._end = 0
+
+    def next(self, dtype: np.dtype) -> np.ndarray:
+        """The rows (R, D) of the next image, whose features are stored as `dtype`."""
+        if self._room is None:
+            self._room = self.processor.room(dtype, self.images)
+            self._rows = self._room.numpy()
+        if self._rows.dtype != dtype:
+            raise _OtherTypeError
+        start = sum(self.counts)
+        self._end = start + self.processor.max_regions
+        return self._rows[start : self._end]
+
+    def padded(self) -> Tensor:
+        """All features, and zeros behind them."""
+        assert self._room is not None
+        self._rows[self._end :] = 0  # before that, reading the last image has written them
+        return self._room

@@ -26,6 +26,7 @@ _LAYOUT = 1
 _HEADER = struct.Struct("<8sHHIIII8I")
 _FRONT = struct.Struct("<8sHHIIIIIII")  # as far as the place of the features
 _FORMATS = {2: "e", 4: "f"}  # of a buffer, by bytes a feature
+_TYPES = {2: np.dtype(np.float16), 4: np.dtype(np.float32)}
 _PAD_TO = 64  # bytes; a value of LMDB that fills pages of its own begins 16 bytes into the first of them
 _PAGE_OFFSET = 16
 _PROTOCOL = 3  # the oldest with bytes; read by every Python 3
@@ -238,6 +239,13 @@ def copy_usual(raw: memoryview, owner: bytes, out: np.ndarray) -> int:
     if count < room.shape[0]:
         out[count:] = 0
     return count
+
+
+def stored_type(raw: memoryview) -> np.dtype | None:
+    """The type of the features of a record of ours, without a look at the rest of it; None for any other record."""
+    if not is_ours(raw) or len(raw) < _HEADER.size + 4:
+        return None
+    return _TYPES.get(_FRONT.unpack_from(raw, 4)[2])
 
 
 def is_ours(raw: memoryview) -> bool:

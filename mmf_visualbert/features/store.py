@@ -1,6 +1,6 @@
 """The store of region features: an LMDB file that MMF's `LMDBFeatureReader` reads too, and that ours reads faster."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,12 +131,13 @@ class FeatureStore:
         name, raw, path = self._find(key)
         return records.decode(raw, (key, name.decode()), _where(path, name))
 
-    def read_into(self, key: str, out: np.ndarray, cut: bool = False) -> int:
+    def read_into(self, key: str, out: np.ndarray | Callable[[np.dtype], np.ndarray], cut: bool = False) -> int:
         """Copies an image's features into a batch, once, and fills the rest of `out` with zeros.
 
         Args:
             key: of the image.
-            out: (R, D) float16 or float32; converted where the store's type differs.
+            out: (R, D) float16 or float32; converted where the store's type differs. Or a function that gives it for
+                the type in which the features are stored.
             cut: take the first R regions where the image has more; otherwise that is refused.
 
         Returns:
@@ -146,12 +147,18 @@ class FeatureStore:
             InputError: as `read`; also where the dimension differs, or there are more regions than R without `cut`.
         """
         name, raw, path = self._find(key)
-        count = records.copy_usual(raw, name, out)
-        if count >= 0:
-            return count
+        kind = records.stored_type(raw)
+        if kind is not None:
+            out = out(kind) if callable(out) else out
+            count = records.copy_usual(raw, name, out)
+            if count >= 0:
+                return count
         where = _where(path, name)
         features = records.decode(raw, (key, name.decode()), where).features
+        out = out(features.dtype) if callable(out) else out
         count = len(features)
+        if features.ndim != 2:
+            raise InputError(f"{where} has features of shape {features.shape}, not (regions, numbers); build it again")
         if features.shape[1] != out.shape[1]:
             raise InputError(
                 f"{where} has features of dimension {features.shape[1]} and {out.shape[1]} is expected; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,18 +33,14 @@ class RegionFeatures:
         max_regions: R; 100 for VQA (Appendix A), 144 an image for NLVR2 (§4.3).
         dimension: D, width of the stored features, geometry not counted.
         geometry: append [x1/W, y1/H, x2/W, y2/H, w/W, h/H] to each region (BAN's, used for Flickr30K: 2048 + 6).
-        boxes: also give `region_boxes`.
     """
 
-    def __init__(
-        self, max_regions: int = 100, dimension: int = 2048, geometry: bool = False, boxes: bool = False
-    ) -> None:
+    def __init__(self, max_regions: int = 100, dimension: int = 2048, geometry: bool = False) -> None:
         if max_regions < 1 or dimension < 1:
             raise InputError(f"max_regions {max_regions} and dimension {dimension} have to be 1 or more; set them so")
         self.max_regions = max_regions
         self.dimension = dimension
         self.geometry = geometry
-        self.boxes = boxes
 
     @property
     def output_dimension(self) -> int:
@@ -58,9 +55,7 @@ class RegionFeatures:
             name: what errors call the record (its key).
 
         Returns:
-            `region_features` (R, D) in the record's dtype (D + 6 wide with geometry), zeros where there is no region;
-            `region_mask` (R,) bool; `region_segments` (R,) int64 zeros; with `boxes` also `region_boxes` (R, 4)
-            float32, x1, y1, x2, y2 as fractions of width and height.
+            As `finish`; `region_features` have the record's dtype.
 
         Raises:
             InputError: no region, another dimension, NaN or infinity, or boxes missing where they are needed.
@@ -68,33 +63,15 @@ class RegionFeatures:
         self.check(record, name)
         features = record.features[: self.max_regions]
         count = len(features)
-        padded = torch.empty(
-            self.max_regions,
-            self.output_dimension,
-            dtype=torch.float16 if features.dtype.itemsize == 2 else torch.float32,
-        )
+        padded = self.room(features.dtype)
         filled = padded.numpy()
         filled[:count, : self.dimension] = features
         filled[count:] = 0
-        if not_finite(filled[:count, : self.dimension]):
-            raise InputError(
-                f"the region features of '{name}' contain NaN or infinity; extract the features of this image again"
-            )
-        mask = torch.zeros(self.max_regions, dtype=torch.bool)
-        mask[:count] = True
-        tensors = {
-            "region_features": padded,
-            "region_mask": mask,
-            "region_segments": torch.zeros(self.max_regions, dtype=torch.int64),
-        }
-        if self.geometry or self.boxes:
+        tensors = self.finish(padded, [count], [name])
+        if self.geometry:
             fractions = box_fractions(record, name)[:count]
-            if self.geometry:
-                filled[:count, self.dimension : self.dimension + 4] = fractions
-                filled[:count, self.dimension + 4 :] = fractions[:, 2:] - fractions[:, :2]
-            if self.boxes:
-                tensors["region_boxes"] = torch.zeros(self.max_regions, 4)
-                tensors["region_boxes"][:count] = torch.from_numpy(fractions)
+            filled[:count, self.dimension : self.dimension + 4] = fractions
+            filled[:count, self.dimension + 4 :] = fractions[:, 2:] - fractions[:, :2]
         return tensors
 
     def nothing(self) -> dict[str, Tensor]:
@@ -103,6 +80,47 @@ class RegionFeatures:
             "region_features": torch.zeros(self.max_regions, self.output_dimension, dtype=torch.float16),
             "region_mask": torch.zeros(self.max_regions, dtype=torch.bool),
             "region_segments": torch.zeros(self.max_regions, dtype=torch.int64),
+        }
+
+    def room(self, dtype: np.dtype, images: int = 1) -> Tensor:
+        """Room for the features of images, (images · R, D), D + 6 with geometry; what is in it has no meaning."""
+        kind = torch.float16 if dtype.itemsize == 2 else torch.float32
+        return torch.empty(images * self.max_regions, self.output_dimension, dtype=kind)
+
+    def finish(self, padded: Tensor, counts: Sequence[int], names: Sequence[str]) -> dict[str, Tensor]:
+        """The tensors of images whose features stand in `padded`, one image after the other, and then zeros.
+
+        Args:
+            padded: as `room` gives it.
+            counts: regions of each image.
+            names: what errors call the images.
+
+        Returns:
+            `region_features` (R, D), `padded` itself, R being the rows that it has; `region_mask` (R,) bool;
+            `region_segments` (R,) int64, the number of the region's image, and 0 where there is no region.
+
+        Raises:
+            InputError: no region in an image, NaN or infinity.
+        """
+        rows, end = padded.numpy(), 0
+        mask, segments = np.zeros(len(rows), np.bool_), np.zeros(len(rows), np.int64)
+        for number, (count, name) in enumerate(zip(counts, names, strict=True)):
+            if count == 0:
+                raise InputError(
+                    f"the image '{name}' has no region; extract its features with a lower confidence threshold"
+                )
+            if not_finite(rows[end : end + count, : self.dimension]):
+                raise InputError(
+                    f"the region features of '{name}' contain NaN or infinity; extract the features of this image again"
+                )
+            if number:
+                segments[end : end + count] = number
+            end += count
+        mask[:end] = True
+        return {
+            "region_features": padded,
+            "region_mask": torch.from_numpy(mask),
+            "region_segments": torch.from_numpy(segments),
         }
 
     def check(self, record: RegionRecord, name: str) -> None:
@@ -118,10 +136,6 @@ class RegionFeatures:
                 f"the region features of '{name}' have dimension {features.shape[1]}, the configuration's "
                 f"region_processor says dimension {self.dimension}; set it to {features.shape[1]} or use other features"
             )
-        if len(features) == 0:
-            raise InputError(
-                f"the image '{name}' has no region; extract its features with a lower confidence threshold"
-            )
 
 
 def box_fractions(record: RegionRecord, name: str = "") -> np.ndarray:
@@ -132,8 +146,8 @@ def box_fractions(record: RegionRecord, name: str = "") -> np.ndarray:
     """
     if record.boxes is None or not record.width or not record.height:
         raise InputError(
-            f"the record of '{name}' has no boxes or no image size, which the region_processor needs for geometry and "
-            "boxes; extract features with boxes, or set `geometry: false` and `boxes: false`"
+            f"the record of '{name}' has no boxes or no image size, which the region_processor needs for "
+            "geometry; extract features with boxes, or set `geometry: false`"
         )
     size = np.array([record.width, record.height] * 2, dtype=np.float32)
     return np.asarray(record.boxes, dtype=np.float32) / size

@@ -1,9 +1,14 @@
 """From an image's key to its region tensors."""
 
+import pickle
+
+import lmdb
 import numpy as np
 import pytest
+import torch
 
 from mmf_visualbert.contracts import RegionQuery
+from mmf_visualbert.datasets.pairs import join_images
 from mmf_visualbert.datasets.regions import ImageRegions
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.store import FeatureStore, FeatureStoreWriter, RegionRecord, StoreInfo
@@ -45,3 +50,87 @@ def test_check_finds_another_dimension_before_training(store):
     regions = ImageRegions(store, RegionFeatures(max_regions=3, dimension=2048))
     with pytest.raises(InputError, match=r"one in .*a\.lmdb.* dimension 4.*2048"):
         regions.check([RegionQuery("one", "question 1")])
+
+
+D = 5
+COUNTS = {"few": 2, "exact": 4, "many": 7}
+
+
+def write(path, dtype, counts=COUNTS):
+    """A store of ours with features, boxes and sizes of every kind of image."""
+    with FeatureStoreWriter(path, StoreInfo(detector="test", dimension=D, regions=9), dtype=dtype) as writer:
+        for place, (key, count) in enumerate(counts.items()):
+            features = np.random.default_rng(place).normal(size=(count, D)).astype(np.float32)
+            boxes = np.tile(np.array([[1, 2, 5, 10]], np.float32), (count, 1))
+            writer.add(key, RegionRecord(features, boxes, 10, 20))
+    return path
+
+
+def write_mmf(path, counts=COUNTS, value=None):
+    """A store as MMF's script writes it; `value` is put into the last feature of each image."""
+    environment = lmdb.open(str(path), map_size=1 << 24)
+    with environment.begin(write=True) as transaction:
+        for place, (key, count) in enumerate(counts.items()):
+            features = np.random.default_rng(place).normal(size=(count, D)).astype(np.float32)
+            if value is not None:
+                features[-1, -1] = value
+            boxes = np.tile(np.array([[1, 2, 5, 10]], np.float32), (count, 1))
+            item = {"features": features, "bbox": boxes, "image_width": 10, "image_height": 20, "feature_path": key}
+            transaction.put(key.encode(), pickle.dumps(item))
+    environment.close()
+    return path
+
+
+def queries(*keys):
+    return [RegionQuery(key, "a test") for key in keys]
+
+
+def same(given, expected):
+    """Whether two samples are alike to the bit, types too."""
+    assert given.keys() == expected.keys()
+    for name, value in expected.items():
+        assert given[name].dtype == value.dtype and torch.equal(given[name], value), name
+
+
+@pytest.mark.parametrize("geometry", [False, True])
+@pytest.mark.parametrize("kind", ["float16", "float32", "mmf", "mixed"])
+def test_one_copy_gives_what_whole_records_give(tmp_path, kind, geometry):
+    if kind == "mmf":
+        paths = [write_mmf(tmp_path / "mmf")]
+    elif kind == "mixed":
+        halves = ({"few": 2}, {"exact": 4, "many": 7})
+        paths = [write(tmp_path / f"{i}.lmdb", f"float{16 * (i + 1)}", counts) for i, counts in enumerate(halves)]
+    else:
+        paths = [write(tmp_path / "a.lmdb", kind)]
+    regions = ImageRegions(FeatureStore(paths), RegionFeatures(4, D, geometry))
+    for key in COUNTS:
+        same(regions.tensors(RegionQuery(key, "a test")), regions.sequence_of_records([key]))
+        for other in COUNTS:
+            same(regions.sequence(queries(key, other)), regions.sequence_of_records([key, other]))
+    three = regions.sequence(queries("few", "many", "exact"))
+    same(three, regions.sequence_of_records(["few", "many", "exact"]))
+    assert three["region_segments"].tolist() == [0] * 2 + [1] * 4 + [2] * 4 + [0] * 2
+    assert three["region_mask"].tolist() == [True] * 10 + [False] * 2
+
+
+def test_joining_one_image_changes_nothing(tmp_path):
+    regions = ImageRegions(FeatureStore(write(tmp_path / "a.lmdb", "float16")), RegionFeatures(4, D))
+    one = regions.tensors(RegionQuery("few", "a test"))
+    same(join_images(one), one)
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_features_that_are_no_numbers_are_refused_by_name(tmp_path, value):
+    regions = ImageRegions(FeatureStore(write_mmf(tmp_path / "mmf", value=value)), RegionFeatures(9, D))
+    with pytest.raises(InputError, match="'few' contain NaN or infinity"):
+        regions.tensors(RegionQuery("few", "a test"))
+    with pytest.raises(InputError, match="'many' contain NaN or infinity"):
+        regions.sequence(queries("many", "few"))
+
+
+def test_an_image_without_regions_and_one_of_another_dimension_are_refused(tmp_path):
+    store = FeatureStore(write_mmf(tmp_path / "mmf", {"none": 0, "some": 2}))
+    with pytest.raises(InputError, match="'none' has no region"):
+        ImageRegions(store, RegionFeatures(4, D)).sequence(queries("some", "none"))
+    with pytest.raises(InputError, match=r"record 'some' has features of dimension 5 and 7 is"):
+        ImageRegions(store, RegionFeatures(4, 7)).tensors(RegionQuery("some", "a test"))

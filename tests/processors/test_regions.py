@@ -38,17 +38,15 @@ def test_the_record_is_copied():
     assert tensors["region_features"].all()
 
 
-def test_geometry_and_boxes_by_hand():
+def test_geometry_by_hand():
     boxes = np.array([[0, 0, 200, 100], [50, 20, 100, 70]], dtype=np.float32)
     source = record(count=2, boxes=boxes, width=200, height=100)
-    processor = RegionFeatures(max_regions=3, dimension=4, geometry=True, boxes=True)
+    processor = RegionFeatures(max_regions=3, dimension=4, geometry=True)
     tensors = processor(source)
     assert processor.output_dimension == 10
     assert tensors["region_features"].shape == (3, 10)
     expected = [[0, 0, 1, 1, 1, 1], [0.25, 0.2, 0.5, 0.7, 0.25, 0.5], [0] * 6]
     torch.testing.assert_close(tensors["region_features"][:, 4:], torch.tensor(expected, dtype=torch.float32))
-    torch.testing.assert_close(tensors["region_boxes"][1], torch.tensor([0.25, 0.2, 0.5, 0.7]))
-    assert not tensors["region_boxes"][2].any()
     np.testing.assert_allclose(box_fractions(source)[1], [0.25, 0.2, 0.5, 0.7], rtol=1e-6)
 
 

@@ -16,7 +16,6 @@ from torch import Tensor
 from mmf_visualbert.catalog import register
 from mmf_visualbert.contracts import DatasetFacts, RegionQuery
 from mmf_visualbert.datasets.draws import repeatable_draws
-from mmf_visualbert.datasets.pairs import join_images
 from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.regions import ImageRegions
 from mmf_visualbert.features.store import FeatureStore
@@ -74,12 +73,11 @@ class NLVR2:
         """
         example = self.examples[index]
         assembled = self.text.single(example.sentence)
-        left, right = (self.regions.tensors(RegionQuery(image, example.name)) for image in example.images)
         sample = {
             "id": torch.tensor(index),
             "group": torch.tensor(example.group),
             **assembled.tensors(),
-            **join_images(left, right),
+            **self.regions.sequence([RegionQuery(image, example.name) for image in example.images]),
         }
         if example.label is not None:
             sample["targets"] = torch.tensor(example.label)

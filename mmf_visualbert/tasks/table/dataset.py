@@ -11,7 +11,6 @@ from torch import Tensor
 from mmf_visualbert.catalog import register
 from mmf_visualbert.contracts import DatasetFacts, RegionQuery, Sample
 from mmf_visualbert.datasets.draws import repeatable_draws
-from mmf_visualbert.datasets.pairs import join_images
 from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.regions import ImageRegions
 from mmf_visualbert.errors import InputError
@@ -113,10 +112,9 @@ class TableDataset:
     def _regions(self, example: TableExample) -> Sample:
         if self.regions is None:
             return {}
-        made = [self.regions.tensors(RegionQuery(key, example.where)) for key in example.images]
-        if not made:
-            made = [self.regions.processor.nothing()]
-        return made[0] if len(made) == 1 else join_images(*made)
+        if not example.images:
+            return self.regions.processor.nothing()
+        return self.regions.sequence([RegionQuery(key, example.where) for key in example.images])
 
     def _target(self, example: TableExample) -> Tensor:
         try:

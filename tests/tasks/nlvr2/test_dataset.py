@@ -35,19 +35,18 @@ def write_lines(path, records):
     return path
 
 
-def write_store(path, regions, boxes=False):
+def write_store(path, regions):
     """`regions`: key -> number of regions; the features of a region are its number from 1 and its image's place."""
     with FeatureStoreWriter(path, StoreInfo("test", D, 9)) as writer:
         for place, (key, count) in enumerate(regions.items()):
             features = np.full((count, D), place, dtype=np.float16)
             features[:, 0] = np.arange(count) + 1
-            corners = np.tile(np.array([[0, 0, 5, 10]], np.float32), (count, 1)) if boxes else None
-            writer.add(key, RegionRecord(features, corners, 10, 20))
+            writer.add(key, RegionRecord(features))
 
 
-def configured(tmp_path, records, regions, masking=False, boxes=False):
+def configured(tmp_path, records, regions, masking=False):
     write_lines(tmp_path / "dev.json", records)
-    write_store(tmp_path / "dev.lmdb", regions, boxes)
+    write_store(tmp_path / "dev.lmdb", regions)
     splits = ("train", "val", "test")
     config = {
         "data_dir": str(tmp_path),
@@ -56,7 +55,7 @@ def configured(tmp_path, records, regions, masking=False, boxes=False):
     }
     processors = {
         "text_processor": TextAssembler(TOKENIZER, T),
-        "region_processor": RegionFeatures(R, D, boxes=boxes),
+        "region_processor": RegionFeatures(R, D),
     }
     if masking:
         processors["masking_processor"] = MaskedLanguageModeling(TOKENIZER)
@@ -165,12 +164,6 @@ def test_joining_agrees_with_a_loop_over_regions():
             assert torch.equal(joined["region_features"], torch.stack([row[0] for row in rows]))
             assert joined["region_mask"].tolist() == [row[1] for row in rows]
             assert joined["region_segments"].tolist() == [row[2] for row in rows]
-
-
-def test_boxes_go_with_their_regions(tmp_path):
-    config, processors = configured(tmp_path, PAIR, REGIONS, boxes=True)
-    boxes = build_nlvr2(config, "train", processors)[0]["region_boxes"]
-    assert boxes.tolist() == [[0, 0, 0.5, 0.5]] * 3 + [[0, 0, 0, 0]] * 3
 
 
 def test_masked_language_modeling_beside_the_label(tmp_path):
