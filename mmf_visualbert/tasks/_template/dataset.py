@@ -11,7 +11,7 @@ from mmf_visualbert.catalog import register
 from mmf_visualbert.contracts import DatasetFacts, RegionQuery, RegionSource, Sample
 from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.regions import ImageRegions
-from mmf_visualbert.features.store import FeatureStore
+from mmf_visualbert.datasets.stores import configured_store
 from mmf_visualbert.processors.text import TextAssembler
 
 from .records import LABELS, Example, read_examples
@@ -66,5 +66,5 @@ class TemplateDataset:
 def build_template(config: Mapping[str, Any], split: str, processors: Mapping[str, Any]) -> TemplateDataset:
     """One split as configured: see `dataset.yaml`."""
     examples = read_examples(configured_paths(config, "annotations", split), labels_required=split != "test")
-    store = FeatureStore(configured_paths(config, "features", split))
+    store = configured_store(config, split)
     return TemplateDataset(examples, processors["text_processor"], ImageRegions(store, processors["region_processor"]))

@@ -14,8 +14,8 @@ from mmf_visualbert.contracts import DatasetFacts, RegionQuery, RegionSource
 from mmf_visualbert.datasets.draws import repeatable_draws
 from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.regions import ImageRegions
+from mmf_visualbert.datasets.stores import configured_store
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.features.store import FeatureStore
 from mmf_visualbert.processors.masking import MaskedLanguageModeling
 from mmf_visualbert.processors.text import TextAssembler
 from mmf_visualbert.tasks.captions.records import CaptionedImage, choose_parts, read_captions, require_captions
@@ -234,9 +234,7 @@ def build_captions(
     if config.get("text_only"):
         regions = None
     elif regions is None:
-        regions = ImageRegions(
-            FeatureStore(configured_paths(config, "features", split)), processors["region_processor"]
-        )
+        regions = ImageRegions(configured_store(config, split), processors["region_processor"])
     pairs = None
     if config.get("sentence_image", True):
         pairs = CaptionPairs(images, config.get("random_caption_probability", 0.5), config.get("lone_caption", "alone"))

@@ -16,10 +16,10 @@ from torch import Tensor
 from mmf_visualbert.catalog import register
 from mmf_visualbert.contracts import DatasetFacts, RegionQuery
 from mmf_visualbert.datasets.draws import repeatable_draws
-from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.regions import ImageRegions
+from mmf_visualbert.datasets.stores import configured_store
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.features.store import FeatureStore, RegionRecord
+from mmf_visualbert.features.store import RegionRecord
 from mmf_visualbert.modules.boxes import overlaps_any_of_each
 from mmf_visualbert.processors.masking import MaskedLanguageModeling
 from mmf_visualbert.processors.text import Assembled, TextAssembler
@@ -204,7 +204,7 @@ def build_flickr30k(config: Mapping[str, Any], split: str, processors: Mapping[s
     captions, annotations = read_captions(config, split)
     if masking is None:
         captions = _with_phrases(captions, split)
-    store = FeatureStore([str(path) for path in configured_paths(config, "features", split)])
+    store = configured_store(config, split)
     regions = ImageRegions(store, _need(processors, "region_processor"))
     regions.check(RegionQuery(caption.image_id, caption.name) for caption in captions)
     dataset = Flickr30k(

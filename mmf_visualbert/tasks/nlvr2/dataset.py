@@ -18,7 +18,7 @@ from mmf_visualbert.contracts import DatasetFacts, RegionQuery
 from mmf_visualbert.datasets.draws import repeatable_draws
 from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.regions import ImageRegions
-from mmf_visualbert.features.store import FeatureStore
+from mmf_visualbert.datasets.stores import configured_store
 from mmf_visualbert.processors.masking import MaskedLanguageModeling
 from mmf_visualbert.processors.text import TextAssembler
 from mmf_visualbert.tasks.nlvr2.records import LABELS, ImagePair, read_nlvr2
@@ -108,7 +108,7 @@ def build_nlvr2(config: Mapping[str, Any], split: str, processors: Mapping[str, 
     """
     examples = read_nlvr2(configured_paths(config, "annotations", split), labels_required=split != "test")
     text = processors["text_processor"]
-    store = FeatureStore(configured_paths(config, "features", split))
+    store = configured_store(config, split)
     regions = ImageRegions(store, processors["region_processor"])
     dataset = NLVR2(examples, text, regions, processors.get("masking_processor"), repeatable=split != "train")
     cut = text.tokenizer.longer_than([example.sentence for example in examples], text.max_seq_length - 2)

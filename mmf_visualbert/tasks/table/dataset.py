@@ -13,8 +13,8 @@ from mmf_visualbert.contracts import DatasetFacts, RegionQuery, Sample
 from mmf_visualbert.datasets.draws import repeatable_draws
 from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.regions import ImageRegions
+from mmf_visualbert.datasets.stores import configured_store
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.features.store import FeatureStore
 from mmf_visualbert.processors.masking import MaskedLanguageModeling
 from mmf_visualbert.processors.text import Assembled, TextAssembler
 from mmf_visualbert.tasks.table.kinds import Kind, kind_of
@@ -175,7 +175,7 @@ def build_table(config: Mapping[str, Any], split: str, processors: Mapping[str, 
         names = processors["label_processor"].names(kind, lambda: _labels(source or read("train", required)))
     regions = None
     if columns.image is not None:
-        store = FeatureStore(configured_paths(config, "features", split))
+        store = configured_store(config, split)
         regions = ImageRegions(store, processors["region_processor"])
     rows = None
     if split == "train" and config.get("examples_a_class"):

@@ -10,8 +10,8 @@ from typing import Any
 from mmf_visualbert.catalog import register
 from mmf_visualbert.contracts import RegionSource
 from mmf_visualbert.datasets.paths import configured_paths
+from mmf_visualbert.datasets.stores import configured_store
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.features.store import FeatureStore
 from mmf_visualbert.tasks.captions.dataset import Captions, build_captions
 from mmf_visualbert.tasks.vcr.regions import CANVAS, DetectedRegions, StoredDetections
 
@@ -29,7 +29,7 @@ def build_vcr_captions(config: Mapping[str, Any], split: str, processors: Mappin
 def _region_source(config: Mapping[str, Any], split: str) -> RegionSource:
     """Images with detections, or, where `features` names a store for the split, precomputed features."""
     if (config.get("features") or {}).get(split):
-        store = FeatureStore(configured_paths(config, "features", split))
+        store = configured_store(config, split)
         most = config.get("max_regions") or (store.info and store.info.regions)
         if most is None:
             raise InputError(f"{', '.join(store.paths)} does not say how many regions it has at most; set max_regions")

@@ -11,8 +11,8 @@ from mmf_visualbert.catalog import register
 from mmf_visualbert.contracts import DatasetFacts, RegionSource
 from mmf_visualbert.datasets.draws import repeatable_draws
 from mmf_visualbert.datasets.paths import configured_paths
+from mmf_visualbert.datasets.stores import configured_store
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.features.store import FeatureStore
 from mmf_visualbert.processors.masking import MaskedLanguageModeling
 from mmf_visualbert.tasks.vcr.conditions import Condition, answer_condition
 from mmf_visualbert.tasks.vcr.names import NO_OBJECT
@@ -255,7 +255,7 @@ def build_vcr(config: Mapping[str, Any], split: str, processors: Mapping[str, An
 def _region_source(config: Mapping[str, Any], split: str) -> RegionSource:
     """Frames, or, where `features` names a store for the split, precomputed features."""
     if (config.get("features") or {}).get(split):
-        return StoredRegions(FeatureStore(configured_paths(config, "features", split)))
+        return StoredRegions(configured_store(config, split))
     return FrameRegions(
         Path(config.get("data_dir") or ".") / config.get("images", "vcr/vcr1images"),
         config.get("image_size", CANVAS),

@@ -21,8 +21,8 @@ from mmf_visualbert.contracts import DatasetFacts, RegionQuery
 from mmf_visualbert.datasets.draws import repeatable_draws
 from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.regions import ImageRegions
+from mmf_visualbert.datasets.stores import configured_store
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.features.store import FeatureStore
 from mmf_visualbert.processors.masking import MaskedLanguageModeling
 from mmf_visualbert.processors.text import Assembled, TextAssembler
 from mmf_visualbert.tasks.vqa2.answers import AnswerVocabulary
@@ -197,7 +197,7 @@ def build_vqa2(config: Mapping[str, Any], split: str, processors: Mapping[str, A
     questions = read_questions(configured_paths(config, "annotations", split), labelled=split != "test")
     regions = None
     if config.get("use_regions", True):
-        store = FeatureStore(configured_paths(config, "features", split))
+        store = configured_store(config, split)
         regions = ImageRegions(store, processors["region_processor"])
         regions.check(_images(questions))
     masking = processors.get("masking_processor")
