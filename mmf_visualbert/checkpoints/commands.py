@@ -1,5 +1,6 @@
 """What `visualbert convert` does: read, convert, write, and say what became of each weight."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,12 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from mmf_visualbert.checkpoints.convert import convert, revert
-from mmf_visualbert.checkpoints.files import read_config, read_weights, write_text, write_torch, write_transformers
-from mmf_visualbert.checkpoints.settings import sizes
+from mmf_visualbert.checkpoints.files import read_checkpoint, write_text, write_torch, write_transformers
+from mmf_visualbert.checkpoints.settings import attention_heads_of, sizes
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.tasks.vqa2.answers import AnswerVocabulary
+
+WORDS = "embeddings.word_embeddings.weight"
 
 
 def convert_from(
@@ -28,7 +31,7 @@ def convert_from(
         out: the checkpoint; the configuration gets the same name with .yaml.
         source: see `checkpoints.convert.convert`.
         answers: a file of answers, see `processors.answers`.
-        attention_heads: their number, where neither config.json nor the hidden size tells it.
+        attention_heads: their number, where no configuration beside the weights tells it.
         head: see `checkpoints.convert.convert`.
 
     Returns:
@@ -39,11 +42,12 @@ def convert_from(
     """
     if out.suffix == ".yaml":
         raise InputError(f"{out} is where the configuration would go; name the checkpoint {out.with_suffix('.pth')}")
-    config = read_config(weights)
+    stored = read_checkpoint(weights)
+    heads = attention_heads_of(hidden_size(stored.state), stored.config, attention_heads)
     converted = convert(
-        read_weights(weights),
+        stored.state,
         source,
-        attention_heads=attention_heads or config.get("num_attention_heads"),
+        attention_heads=heads.number,
         answers=None if answers is None else AnswerVocabulary.from_file(answers).answers,
         head=head,
         origin=str(weights),
@@ -51,7 +55,8 @@ def convert_from(
     command = f"# Included after a configuration of projects/visualbert, this fits the model to {out.name}.\n"
     write_torch({"model": converted.state_dict}, out)
     write_text(command + OmegaConf.to_yaml(OmegaConf.create(converted.settings)), out.with_suffix(".yaml"))
-    lines = [*converted.report.lines(), f"checkpoint: {out}", f"configuration: {out.with_suffix('.yaml')}"]
+    lines = [*converted.report.lines(), *heads.lines()]
+    lines += [f"checkpoint: {out}", f"configuration: {out.with_suffix('.yaml')}"]
     if "heads.visualbert_answer.classifier.weight" in converted.state_dict and answers is None:
         lines.append("the checkpoint does not say which answers its labels stand for; give them with --answers")
     return lines
@@ -64,7 +69,7 @@ def convert_to(target: str, weights: Path, out: Path, attention_heads: int | Non
         target: see `checkpoints.convert.revert`.
         weights: a checkpoint of ours.
         out: a new folder for transformers, a file for the others.
-        attention_heads: their number, which weights do not show; one for every 64 hidden units where None.
+        attention_heads: their number, where the configuration in the checkpoint does not tell it.
 
     Returns:
         Lines that say what was done.
@@ -72,18 +77,25 @@ def convert_to(target: str, weights: Path, out: Path, attention_heads: int | Non
     Raises:
         InputError: where the weights cannot be read, are not ours, or `out` is a folder that exists.
     """
-    state = read_weights(weights)
+    state, config = read_checkpoint(weights)
     reverted, report = revert(state, target)
+    heads = attention_heads_of(hidden_size(state), config, attention_heads)
     if target == "transformers":
-        write_transformers(reverted, transformers_config(state, attention_heads), out)
+        write_transformers(reverted, transformers_config(state, heads.number), out)
     else:
         write_torch({"model": reverted} if target == "mmf" else reverted, out)
     return [
         *report.lines(),
+        *(heads.lines() if target == "transformers" else ()),
         f"written: {out}",
         "where a region is aligned with several words, this takes the mean of their positions; a model trained with "
         "the sum (alignment: sum) differs there",
     ]
+
+
+def hidden_size(state: Mapping[str, Tensor]) -> int:
+    """The width of the word embeddings, by anybody's names; 0 where there are none, which is refused later."""
+    return next((value.shape[-1] for name, value in state.items() if name.endswith(WORDS) and value.ndim == 2), 0)
 
 
 def transformers_config(state: dict[str, Tensor], attention_heads: int | None) -> Any:

@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -18,8 +18,22 @@ NESTED = ("model", "state_dict", "model_state_dict")
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 
+class StoredWeights(NamedTuple):
+    """Tensors by their names, and the configuration that is stored beside them; empty where there is none."""
+
+    state: dict[str, Tensor]
+    config: Mapping[str, Any]
+
+
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Tensors by name, from a torch or safetensors file, or a folder of transformers.
+    """The tensors of `read_checkpoint`."""
+    return read_checkpoint(path).state
+
+
+def read_checkpoint(path: str | Path) -> StoredWeights:
+    """Tensors by name, from a torch or safetensors file or a folder of transformers, and the configuration beside them.
+
+    The configuration is MMF's of the run in a checkpoint of a run, config.json in a folder of transformers.
 
     A dictionary that holds a state dict under `model`, `state_dict` or `model_state_dict` is opened, and the prefix
     `module.` of distributed training is taken off.
@@ -28,11 +42,14 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         InputError: where there is no file, it is damaged, or holds more than tensors and plain containers.
     """
     path = Path(path)
+    config: Any = read_config(path)
     file = weights_file(path)
     if file.suffix == ".safetensors":
         state: Any = read_safetensors(file)
     else:
         state = read_torch(file)
+    if not config and isinstance(state, Mapping):
+        config = state.get("config")
     for key in NESTED:
         if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
             state = state[key]
@@ -41,7 +58,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     odd = [name for name, value in state.items() if not isinstance(value, Tensor)]
     if odd:
         raise InputError(f"{file} holds '{odd[0]}', which is no tensor; give a file saved from a model's state_dict()")
-    return {name.removeprefix("module."): value for name, value in state.items()}
+    state = {name.removeprefix("module."): value for name, value in state.items()}
+    return StoredWeights(state, config if isinstance(config, Mapping) else {})
 
 
 def weights_file(path: Path) -> Path:

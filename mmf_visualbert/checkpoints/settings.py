@@ -4,11 +4,12 @@ Importing weights that were made by the authors' code sets that code's ways wher
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.modules.build import bert_config
 
 EMBEDDINGS = "visual_bert.embeddings."
 LAYER = "visual_bert.encoder.layer."
@@ -68,6 +69,79 @@ def require_encoder(state: Mapping[str, Tensor], origin: str) -> None:
 def number_of_layers(state: Mapping[str, Tensor]) -> int:
     """One more than the highest layer's number."""
     return 1 + max((int(name[len(LAYER) :].split(".")[0]) for name in state if name.startswith(LAYER)), default=-1)
+
+
+class Heads(NamedTuple):
+    """A number of attention heads, which weights do not show.
+
+    Attributes:
+        number: of each layer; None where it is not known.
+        guess: that there is one for every 64 hidden units, as in every BERT that was released.
+    """
+
+    number: int | None
+    guess: bool = False
+
+    def lines(self) -> list[str]:
+        """A line for people where it is a guess."""
+        if not self.guess:
+            return []
+        return [
+            f"{self.number} attention heads are a guess, one for every {HEAD_WIDTH} hidden units, as neither the "
+            "weights nor a configuration beside them say it; give another number with --heads"
+        ]
+
+
+def attention_heads_of(hidden_size: int, config: Mapping[str, Any], given: int | None) -> Heads:
+    """The number of attention heads: what is given, else what the stored configuration says, else a guess.
+
+    Raises:
+        InputError: where what is given is not what the configuration says.
+    """
+    stored = stored_heads(config)
+    if given is not None and stored is not None and given != stored:
+        raise InputError(
+            f"the configuration stored with the weights has {stored} attention heads and --heads says {given}; leave "
+            "--heads out"
+        )
+    number = given if stored is None else stored
+    if number is not None:
+        return Heads(number)
+    return Heads(None) if hidden_size % HEAD_WIDTH else Heads(hidden_size // HEAD_WIDTH, guess=True)
+
+
+def stored_heads(config: Mapping[str, Any]) -> int | None:
+    """The number of attention heads that a stored configuration says; None where it says none.
+
+    Args:
+        config: of transformers (config.json), or MMF's of a run of our model or of its own visual_bert.
+    """
+    for model in ("visualbert", "visual_bert"):
+        found = _within(config, "model_config", model)
+        if isinstance(found, Mapping):
+            bert = found.get("bert")
+            if isinstance(bert, str):
+                return _heads_of_bert(bert)
+            return _whole(_within(found, "size", "num_attention_heads") or found.get("num_attention_heads"))
+    return _whole(config.get("num_attention_heads"))
+
+
+def _within(config: Mapping[str, Any], *keys: str) -> Any:
+    found: Any = config
+    for key in keys:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
+
+
+def _whole(number: Any) -> int | None:
+    return number if type(number) is int and number > 0 else None
+
+
+def _heads_of_bert(bert: str) -> int | None:
+    try:
+        return bert_config(bert).num_attention_heads
+    except InputError:  # its folder is elsewhere today, or the hub cannot be reached
+        return None
 
 
 def sizes(state: Mapping[str, Tensor], attention_heads: int | None = None) -> dict[str, int]:

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for command in (given, back):
         command.add_argument("weights", type=Path, help="a file of weights, or a folder of transformers")
         command.add_argument("out", type=Path, help="the file (a folder for transformers) to write")
-        command.add_argument("--heads", type=int, help="number of attention heads (default: one per 64 hidden units)")
+        command.add_argument("--heads", type=int, help="number of attention heads, where no configuration is stored")
 
 
 def run_from(options: argparse.Namespace) -> None:

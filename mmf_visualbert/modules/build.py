@@ -43,6 +43,8 @@ def bert_config(bert: str) -> BertConfig:
     Raises:
         InputError: where it cannot be had.
     """
+    if Path(bert).is_dir() and not (Path(bert) / "config.json").is_file():  # transformers would take BERT-base's sizes
+        raise unavailable(bert, OSError("there is no config.json"))
     try:
         return BertConfig.from_pretrained(bert)
     except (OSError, ValueError) as error:

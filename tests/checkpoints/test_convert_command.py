@@ -9,9 +9,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from tiny_model import SIZE, ragged, released, tiny
-from transformers import VisualBertConfig, VisualBertForQuestionAnswering, VisualBertModel
+from transformers import BertConfig, VisualBertConfig, VisualBertForQuestionAnswering, VisualBertModel
 
-from mmf_visualbert.modules.build import build_visual_bert
+from mmf_visualbert.modules.build import bert_config, build_visual_bert
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "convert_checkpoint.py"
 
@@ -91,6 +91,54 @@ def test_to_files(tmp_path, target):
     assert run("from", tmp_path / "theirs.pth", tmp_path / "again.pth", "--heads", 4) == 0
     first, second = (torch.load(tmp_path / name, weights_only=True)["model"] for name in ("ours.pth", "again.pth"))
     assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def width_of_a_head(folder):
+    """Hidden units of each attention head in a folder of transformers."""
+    config = VisualBertConfig.from_pretrained(folder)
+    return config.hidden_size // config.num_attention_heads
+
+
+def wide(heads):
+    """A model of 128 hidden units."""
+    sizes = {**SIZE, "hidden_size": 128, "num_attention_heads": heads}
+    return build_visual_bert(random_init=True, region_dimension=16, **sizes)
+
+
+def test_the_number_of_heads_is_that_of_the_checkpoints_own_config(tmp_path, capsys):
+    stored = {"model_config": {"visualbert": {"bert": None, "size": {"num_attention_heads": 8}}}}
+    torch.save({"model": own_state(wide(8)), "config": stored}, tmp_path / "best.ckpt")
+    assert run("to", "transformers", tmp_path / "best.ckpt", tmp_path / "theirs") == 0
+    assert width_of_a_head(tmp_path / "theirs") == 16
+    assert "a guess" not in capsys.readouterr().out
+    assert run("to", "transformers", tmp_path / "best.ckpt", tmp_path / "other", "--heads", 2) == 2
+    assert "has 8 attention heads and --heads says 2" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_number_of_heads_of_a_named_bert_is_read_from_it(tmp_path, capsys):
+    BertConfig(**{**SIZE, "hidden_size": 128, "num_attention_heads": 8}).save_pretrained(tmp_path / "bert")
+    stored = {"model_config": {"visualbert": {"bert": str(tmp_path / "bert"), "size": {"num_attention_heads": 12}}}}
+    torch.save({"model": own_state(wide(8)), "config": stored}, tmp_path / "best.ckpt")
+    assert run("to", "transformers", tmp_path / "best.ckpt", tmp_path / "theirs") == 0
+    assert width_of_a_head(tmp_path / "theirs") == 16
+    (tmp_path / "bert" / "config.json").unlink()
+    bert_config.cache_clear()
+    assert run("to", "transformers", tmp_path / "best.ckpt", tmp_path / "by_width") == 0
+    assert "2 attention heads are a guess" in capsys.readouterr().out
+
+
+def test_a_guessed_number_of_heads_is_said(tmp_path, capsys):
+    torch.save(own_state(wide(8)), tmp_path / "final.pth")
+    assert run("to", "transformers", tmp_path / "final.pth", tmp_path / "by_width") == 0
+    assert "2 attention heads are a guess, one for every 64 hidden units" in capsys.readouterr().out
+    assert run("to", "transformers", tmp_path / "final.pth", tmp_path / "given", "--heads", 8) == 0
+    assert "a guess" not in capsys.readouterr().out
+    assert [width_of_a_head(tmp_path / name) for name in ("by_width", "given")] == [64, 16]
+    assert run("to", "authors", tmp_path / "final.pth", tmp_path / "authors.th") == 0
+    assert "a guess" not in capsys.readouterr().out, "their files do not say it either"
+    assert run("from", tmp_path / "authors.th", tmp_path / "ours.pth") == 0
+    assert "2 attention heads are a guess" in capsys.readouterr().out
 
 
 class Evil:

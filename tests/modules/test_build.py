@@ -124,3 +124,8 @@ def test_a_checkpoint_that_is_no_bert(tmp_path):
     )
     with pytest.raises(InputError):
         build_visual_bert(bert=str(tmp_path), region_dimension=4)
+
+
+def test_a_folder_without_sizes_is_not_taken_for_bert_base(tmp_path):
+    with pytest.raises(InputError, match=r"holds no BERT that can be read \(there is no config\.json\)"):
+        bert_config(str(tmp_path))
