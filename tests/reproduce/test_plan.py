@@ -166,6 +166,13 @@ def test_every_phase_can_be_estimated():
             assert estimate(plan, phase, tflops=120.0).hours == pytest.approx(cost.hours / 2)
 
 
+def test_what_is_estimated_is_what_the_yaml_trains(tmp_path):
+    for task in VARIANTS:
+        for name, config in composed(task, "full", "paper", tmp_path).items():
+            load = LOADS[task, name]
+            assert (load.batch, load.epochs) == (config.training.batch_size, config.training.max_epochs), (task, name, load)
+
+
 def test_vcr_merges_its_two_fine_tunings(tmp_path):
     for variant in VARIANTS["vcr"]:
         plan = make_plan("vcr", variant, "paper")

@@ -84,7 +84,7 @@ TASK = Task(
     },
     loads={
         COCO: Load(COCO_CAPTIONS, 10, 128, 26, 1, 12),
-        PRETRAIN_TASK: Load(212_923, 1, 32, 8 * 35, 8, 6),
+        PRETRAIN_TASK: Load(212_923, 1, 4, 8 * 35, 8, 6),
         FINE: Load(212_923, 8, 32, 4 * 25, 4, 6),
         RATIONALE: Load(212_923, 12, 32, 4 * 45, 4, 6),
     },
