@@ -10,7 +10,7 @@ import numpy as np
 from mmf_visualbert.contracts import RegionQuery
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.tasks.vcr.names import PERSON
-from mmf_visualbert.tasks.vcr.ontology import CLASS_IDS
+from mmf_visualbert.tasks.vcr.ontology import CLASS_IDS, spelled
 from mmf_visualbert.tasks.vcr.records import Tokens, VcrRecord
 
 EVERYONE = ("everyone", "everyones")
@@ -49,10 +49,10 @@ def read_objects(path: Path, record: RegionQuery) -> FrameObjects:
     if not isinstance(fields, dict):
         raise InputError(f"{record.where}: the metadata {path} is not a JSON object; download it again")
     objects = parse_objects(fields, f"{record.where}: the metadata {path}")
-    names = tuple(fields["names"])
-    if names != record.objects:
+    found = objects.classes.tolist()
+    if found != [CLASS_IDS[name] for name in record.objects]:
         raise InputError(
-            f"{record.where}: its {len(record.objects)} objects are not the {len(names)} of the metadata {path}; "
+            f"{record.where}: its {len(record.objects)} objects are not the {len(found)} of the metadata {path}; "
             "use annotations and images of one release"
         )
     return objects
@@ -126,7 +126,7 @@ def _class_id(name: Any, where: str) -> int:
     word = str(name)
     if word.endswith(")") and "(" in word:
         word = word[word.index("(") + 1 : -1]
-    class_id = CLASS_IDS.get(word.replace(" ", ""), 0)
+    class_id = CLASS_IDS.get(spelled(word), 0)
     if class_id == 0:
         raise InputError(f"{where} '{name}', which is none of COCO's 80 classes; mend its name")
     return class_id

@@ -1,5 +1,7 @@
 """The object classes of VCR: those of COCO, in COCO's order, with the spaces removed (R2C's cocoontology.json)."""
 
+from typing import Any
+
 BACKGROUND = "__background__"
 
 OBJECT_NAMES = tuple(
@@ -17,4 +19,7 @@ OBJECT_NAMES = tuple(
 CLASS_IDS = {name: index for index, name in enumerate([BACKGROUND, *OBJECT_NAMES])}
 """Name -> class id; 0 is the background, which is also the class of the whole image."""
 
-NUM_CLASSES = len(CLASS_IDS)
+
+def spelled(name: Any) -> str:
+    """A class name as the ontology spells it: GD-VCR's "traffic light", COCO's own, is VCR's "trafficlight"."""
+    return "".join(str(name).split())

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from mmf_visualbert.contracts import RegionQuery
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.tasks.vcr.ontology import CLASS_IDS
+from mmf_visualbert.tasks.vcr.ontology import CLASS_IDS, spelled
 
 Token: TypeAlias = "str | list[int]"
 Tokens: TypeAlias = list[Token]
@@ -22,7 +22,7 @@ class VcrRecord(NamedTuple):
         annot_id: official id, e.g. `val-1`.
         frame: image file below the image folder.
         metadata: json file of the frame's objects, below the image folder.
-        objects: class name of each of the frame's N objects.
+        objects: class name of each of the frame's N objects, in the ontology's spelling.
         question: tokens; a token is a word, or a tag: the list of indices of the objects it names.
         answers: the 4 answers.
         rationales: the 4 rationales.
@@ -136,11 +136,11 @@ def _objects(names: Any, where: str) -> tuple[str, ...]:
     if not isinstance(names, list):
         raise InputError(f"{where}: 'objects' is not a list of class names; use the official annotations")
     for index, name in enumerate(names):
-        if name not in CLASS_IDS:
+        if spelled(name) not in CLASS_IDS:
             raise InputError(
                 f"{where}: object {index} is a '{name}', which is none of COCO's 80 classes; mend its name"
             )
-    return tuple(names)
+    return tuple(map(spelled, names))
 
 
 def _choices(fields: Mapping[str, Any], name: str, objects: int, where: str) -> list[Tokens]:

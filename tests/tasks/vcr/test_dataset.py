@@ -202,6 +202,16 @@ def test_samples_are_the_same_in_a_worker(world):
     assert next(iter(loader))["alignment"].shape[:3] == (3, 4, 4)
 
 
+@pytest.mark.parametrize("mode", ["answer", "rationale"])
+def test_object_names_with_spaces_change_nothing(world, mode):
+    before = build(world, mode=mode)[0]
+    for path in (world / "vcr").rglob("*.json*"):
+        path.write_text(path.read_text().replace("cellphone", "cell phone"))
+    after = build(world, mode=mode)[0]
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

@@ -119,6 +119,16 @@ def test_metadata_of_another_record(tmp_path):
         read_objects(tmp_path / "b.json", read)
 
 
+def test_names_with_spaces_as_gd_vcr_writes_them(tmp_path):
+    spaced, joined = ["person", "person", "cell phone", "car"], metadata("a")["names"]
+    for of_record, of_metadata in ((spaced, spaced), (spaced, joined), (joined, spaced)):
+        read = annotations(tmp_path, record(objects=of_record))[0]
+        assert read.objects == ("person", "person", "cellphone", "car")
+        assert read.query().objects == read.objects
+        (tmp_path / "a.json").write_text(json.dumps({**metadata("a"), "names": of_metadata}))
+        assert read_objects(tmp_path / "a.json", read).classes.tolist() == [1, 1, 68, 3]
+
+
 def test_names_as_detectors_write_them():
     fields = {**metadata("a"), "names": ["1 (person)", "2 (person)", "3 (cell phone)", "car"]}
     assert parse_objects(fields, "").classes.tolist() == [1, 1, 68, 3]
