@@ -19,8 +19,9 @@ from mmf_visualbert.modules.visual_bert import VisualBertEncoder
 from mmf_visualbert.places import find_config
 from mmf_visualbert.processors.regions import RegionFeatures
 from mmf_visualbert.processors.text import TextAssembler
-from mmf_visualbert.tasks.flickr30k.dataset import Flickr30k
+from mmf_visualbert.tasks.flickr30k.dataset import Flickr30k, build_flickr30k
 from mmf_visualbert.tasks.vqa2.head import answers_of
+from mmf_visualbert.yaml_config import container, merge
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
 PREFIX = "visual_bert."
@@ -77,11 +78,11 @@ def read_model(checkpoint: Path, vocabulary: Path | None = None) -> RunOfModel:
     """
     stored = load_checkpoint(checkpoint)
     try:
-        config = OmegaConf.create(stored["config"])
-        model = OmegaConf.to_container(config.model_config.visualbert, resolve=True)
+        config = merge(stored["config"])
+        model = container(config.model_config.visualbert)
         dataset = next(name.strip() for name in str(config.datasets).split(","))
-        processors = OmegaConf.to_container(config.dataset_config[dataset].processors, resolve=True)
-    except (KeyError, OmegaConfBaseException) as error:
+        processors = container(config.dataset_config[dataset].processors)
+    except (KeyError, TypeError, OmegaConfBaseException) as error:
         raise InputError(
             f"{checkpoint} is no checkpoint of a run of VisualBERT ({error}); name its best.ckpt"
         ) from error
@@ -127,18 +128,18 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> DictConfig:
     for override in overrides:
         if "=" not in override:
             raise InputError(f"'{override}' is not of the form key=value; write it so")
-    return OmegaConf.merge({"env": {"data_dir": "data"}}, *defaults, own, OmegaConf.from_dotlist(list(overrides)))
+    return merge({"env": {"data_dir": "data"}}, *defaults, own, OmegaConf.from_dotlist(list(overrides)))
 
 
 def _with_includes(path: Path) -> DictConfig:
     try:
-        own = OmegaConf.load(require(path))
+        own = merge(OmegaConf.load(require(path)))
     except Exception as error:  # yaml's and omegaconf's errors have no base in common
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} is not readable as yaml ({error}); correct it") from error
     included = [_with_includes(Path(path).parent / file) for file in own.pop("includes", None) or []]
-    return OmegaConf.merge(*included, own)
+    return merge(*included, own)
 
 
 def plain(config: DictConfig, key: str) -> dict[str, Any]:
@@ -151,7 +152,7 @@ def plain(config: DictConfig, key: str) -> dict[str, Any]:
     if section is None:
         raise InputError(f"the config has no {key}; name a config of this task")
     try:
-        return OmegaConf.to_container(section, resolve=True)
+        return container(section)
     except OmegaConfBaseException as error:
         raise InputError(f"{key} cannot be resolved ({str(error).splitlines()[0]}); correct the config") from error
 
@@ -167,7 +168,7 @@ def read_flickr30k(config: DictConfig, split: str) -> Flickr30k:
     processors = {
         key: catalog.build("processor", given) for key, given in (section.get("processors") or {}).items() if given
     }
-    return catalog.get("dataset", name)(section, split, processors)
+    return build_flickr30k(section, split, processors)
 
 
 def read_visual_bert(checkpoint: Path, model_config: Mapping[str, Any]) -> VisualBertEncoder:

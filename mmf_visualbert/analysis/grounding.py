@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import default_collate
 
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.modules.batch import visual_bert_inputs
@@ -109,8 +109,10 @@ def ground_heads(
     layers: tuple[int, ...] = ()
     phrases = cut = matched = 0
     confident: list[bool] | None = []
-    for batch in DataLoader(Subset(dataset, range(min(len(dataset), limit or len(dataset)))), batch_size):
-        batch = {name: value.to(device) for name, value in batch.items()}
+    wanted = range(min(len(dataset), limit or len(dataset)))
+    for start in range(0, len(wanted), batch_size):
+        samples = [dataset[index] for index in wanted[start : start + batch_size]]
+        batch = {name: value.to(device) for name, value in default_collate(samples).items()}
         encoded = visual_bert(*visual_bert_inputs(batch), output_attentions=True)
         readable = batch["phrase_mask"] & (batch["phrase_positions"] >= 0)
         layers, weights = phrase_attention(encoded, batch["phrase_positions"], readable)
@@ -143,7 +145,12 @@ def phrase_attention(encoded: Encoded, positions: Tensor, readable: Tensor) -> t
 
     Returns:
         The numbers of the L layers that see regions, and the weights (L, P, heads, R); 0 at padding.
+
+    Raises:
+        ValueError: where the captions were encoded without attentions.
     """
+    if encoded.attentions is None:
+        raise ValueError("attention weights are missing: encode with output_attentions=True")
     captions, phrases = readable.nonzero(as_tuple=True)
     rows = positions[captions, phrases]
     text = encoded.text_mask.shape[1]

@@ -90,7 +90,7 @@ def run_info(options: argparse.Namespace) -> int:
             raise InputError(f"--set takes NAME=VALUE, as detector=pythia_x152, not '{wrong[0]}'")
         maintenance.state(options.store, dict(pair.split("=", 1) for pair in options.set))
     store = FeatureStore(options.store)
-    about = {"images": len(store), "files": len(store.files)}
+    about: dict[str, object] = {"images": len(store), "files": len(store.files)}
     about["bytes"] = sum(maintenance.size_on_disk(path) for path in store.file_paths())
     info = store.info
     if info is None:

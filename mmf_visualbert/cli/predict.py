@@ -62,7 +62,7 @@ def regions(options: argparse.Namespace) -> list[RegionRecord]:
         extract(files, out, preset, built, workers=0, dtype="float32", strict=True, progress=False)
         store = FeatureStore(out)
         records = [store.read(file.key) for file in files]
-        return [record._replace(features=record.features.copy(), boxes=record.boxes.copy()) for record in records]
+        return [record.copy() for record in records]
 
 
 def show(replies: Sequence["Reply"], as_json: bool) -> None:

@@ -52,14 +52,14 @@ def run_predict(options: argparse.Namespace) -> None:
     from mmf_visualbert.tasks.vcr.task import MERGE
 
     models = [
-        Model("answer", *map(Path, options.answer)),
-        Model("rationale", *map(Path, options.rationale), MERGE.overrides),
+        Model("answer", Path(options.answer[0]), Path(options.answer[1])),
+        Model("rationale", Path(options.rationale[0]), Path(options.rationale[1]), MERGE.overrides),
     ]
     overrides, lines = [f"env.data_dir={options.data_dir}", *options.overrides], []
     for split in options.splits:
-        files = [predict(model, split, options.out, overrides) for model in models]
+        answers, rationales = (predict(model, split, options.out, overrides) for model in models)
         annotations = options.data_dir / "vcr" / f"{split}.jsonl"
-        lines.append(line(merge(MERGE, *files, options.out / f"{split}.csv", annotations)))
+        lines.append(line(merge(MERGE, answers, rationales, options.out / f"{split}.csv", annotations)))
     print("\n".join(lines))
 
 

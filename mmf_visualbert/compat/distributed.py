@@ -9,6 +9,7 @@ import torch
 from torch import distributed as dist
 
 from mmf_visualbert.compat.probes import mentions, source, text_of
+from mmf_visualbert.compat.replace import replace
 
 NO_CUDA = "MMF runs several processes only with CUDA and NCCL"
 ONE_PROCESS = "Cannot initialize distributed with distributed_world_size=1"  # what MMF raises
@@ -25,9 +26,7 @@ def take_gloo_without_cuda(distributed: ModuleType) -> str | None:
     )
     if torch.cuda.is_available() or not dist.is_available() or not asks_for_cuda:
         return None
-    distributed.get_rank = rank
-    distributed.get_world_size = world_size
-    distributed.synchronize = synchronize
+    replace(distributed, get_rank=rank, get_world_size=world_size, synchronize=synchronize)
 
     def distributed_init(config: Any) -> int:
         chosen = config.distributed
@@ -40,7 +39,7 @@ def take_gloo_without_cuda(distributed: ModuleType) -> str | None:
         chosen.rank = dist.get_rank()
         return chosen.rank
 
-    distributed.distributed_init = distributed_init
+    replace(distributed, distributed_init=distributed_init)
     return NO_CUDA
 
 
@@ -74,7 +73,7 @@ def run_alone_with_one_process(distributed: ModuleType) -> str | None:
         if os.environ.get("WORLD_SIZE") != "1":
             infer(config)
 
-    distributed.infer_init_method = infer_for_several
+    replace(distributed, infer_init_method=infer_for_several)
     return "MMF would refuse WORLD_SIZE=1"
 
 
@@ -88,7 +87,7 @@ def train_main_without_cuda(device: ModuleType) -> str | None:
     return train_without_cuda(device, device.TrainerDeviceMixin, "configure_device")
 
 
-def train_without_cuda(module: ModuleType, trainer: type, choose: str) -> str | None:
+def train_without_cuda(module: ModuleType, trainer: type[Any], choose: str) -> str | None:
     """Replace a trainer's choice of device, and its wrapping of the model, for several processes on CPUs."""
     choose_device = vars(trainer).get(choose)
     if torch.cuda.is_available() or choose_device is None or UNASKED not in source(choose_device):
@@ -114,8 +113,7 @@ def train_without_cuda(module: ModuleType, trainer: type, choose: str) -> str | 
         unused = self.config.training.find_unused_parameters
         self.model = torch.nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=unused)
 
-    setattr(trainer, choose, choose_cpu)
-    trainer.parallelize_model = parallelize_on_cpu
+    replace(trainer, **{choose: choose_cpu, "parallelize_model": parallelize_on_cpu})
     return NO_CUDA
 
 
@@ -139,5 +137,5 @@ def give_each_rank_its_device(configuration: ModuleType) -> str | None:
                 config.device_id = int(local)
         return config
 
-    cls.get_config = with_local_device
+    replace(cls, get_config=with_local_device)
     return "MMF would put all ranks on device 0"

@@ -3,6 +3,7 @@
 import importlib
 import sys
 from collections.abc import Callable, Sequence
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -16,7 +17,7 @@ OURS = {f"mmf_visualbert.{name}" for name in ("plugin.registration", "plugin.mod
 """Our modules that import MMF. Where one of them is what brings MMF in, registering waits until it is whole."""
 
 
-class WatchingLoader:
+class WatchingLoader(Loader):
     """Loads a module as its own loader would, with our repairs before and after."""
 
     def __init__(self, loader: Any) -> None:
@@ -32,7 +33,9 @@ class WatchingLoader:
     def exec_module(self, module: ModuleType) -> None:
         """Run the module between its repairs; afterwards nothing shows that it was watched."""
         name = module.__name__
-        module.__spec__.loader = module.__loader__ = self.loader
+        module.__loader__ = self.loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self.loader
         repairs.run("before", name)
         _watcher.loading.add(name)
         try:
@@ -85,7 +88,7 @@ class StandInFinder:
         return None
 
 
-class StandInLoader:
+class StandInLoader(Loader):
     """Puts a module that exists already under the name that was asked for."""
 
     def __init__(self, module: ModuleType) -> None:

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError
 
 from mmf_visualbert.compat.probes import text_of
+from mmf_visualbert.compat.replace import replace
 
 MMF_PACKAGES = ("mmf", "mmf_cli", "__main__")
 
@@ -29,8 +30,7 @@ def register_env_resolver() -> str | None:
     def register_resolver(name: str, resolver: Callable[..., Any]) -> None:
         OmegaConf.register_new_resolver(name, resolver, replace=True)
 
-    OmegaConf.clear_resolvers = staticmethod(clear_resolvers)
-    OmegaConf.register_resolver = staticmethod(register_resolver)
+    replace(OmegaConf, clear_resolvers=staticmethod(clear_resolvers), register_resolver=staticmethod(register_resolver))
     OmegaConf.register_new_resolver("env", environment_value)
     return "omegaconf 2.1 removed the resolver env"
 
@@ -59,7 +59,7 @@ def give_none_for_missing_keys() -> str | None:
                 raise
             return None
 
-    DictConfig.__getattr__ = __getattr__
+    replace(DictConfig, __getattr__=__getattr__)
     return "omegaconf 2.1 raises for keys that are missing"
 
 
@@ -76,5 +76,5 @@ def restore_pretty() -> str | None:
     """`config.pretty()` (MMF rc10): removed in omegaconf 2.1. Can go with rc10."""
     if hasattr(DictConfig, "pretty") or ".pretty(" not in text_of("mmf", "utils/checkpoint.py"):
         return None
-    DictConfig.pretty = lambda self, resolve=False: OmegaConf.to_yaml(self, resolve=resolve)
+    replace(DictConfig, pretty=lambda self, resolve=False: OmegaConf.to_yaml(self, resolve=resolve))
     return "omegaconf 2.1 removed pretty"

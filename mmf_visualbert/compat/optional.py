@@ -7,6 +7,7 @@ from importlib.resources import files
 from types import ModuleType
 from typing import Any
 
+from mmf_visualbert.compat.replace import replace
 from mmf_visualbert.errors import InputError
 
 DETECTRON2_INSTALL = "pip install --no-build-isolation git+https://github.com/facebookresearch/detectron2.git"
@@ -64,5 +65,5 @@ def _provide_pkg_resources() -> None:
     if "pkg_resources" in sys.modules or importlib.util.find_spec("pkg_resources") is not None:
         return
     module = ModuleType("pkg_resources")
-    module.resource_filename = lambda package, name: str(files(package).joinpath(name))
+    replace(module, resource_filename=lambda package, name: str(files(package).joinpath(name)))
     sys.modules["pkg_resources"] = module

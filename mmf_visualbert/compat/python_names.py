@@ -5,6 +5,7 @@ import collections.abc
 from types import ModuleType
 
 from mmf_visualbert.compat.probes import mentions
+from mmf_visualbert.compat.replace import replace
 
 
 def restore_mapping(logger: ModuleType) -> str | None:
@@ -14,5 +15,5 @@ def restore_mapping(logger: ModuleType) -> str | None:
         return None
     if mentions(cls.log_progress, "abc"):
         return None
-    collections.Mapping = collections.abc.Mapping
+    replace(collections, Mapping=collections.abc.Mapping)
     return "Python 3.10 removed collections.Mapping"

@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from mmf_visualbert.compat.probes import mentions
+from mmf_visualbert.compat.replace import replace
 
 OURS = "mmf_visualbert"
 
@@ -32,7 +33,7 @@ def show_our_messages(logger: ModuleType) -> str | None:
             if handler not in ours.handlers:
                 ours.addHandler(handler)
 
-    cls.__init__ = with_ours
+    replace(cls, __init__=with_ours)
     return "MMF would show no messages but its own"
 
 
@@ -52,7 +53,7 @@ def close_tensorboard_in_time(logger: ModuleType) -> str | None:
         initialise(self, *args, **options)
         atexit.register(close_writer, self)
 
-    cls.__init__ = closing_at_exit
+    replace(cls, __init__=closing_at_exit)
     return "MMF could wait for its tensorboard log for ever at the end"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from mmf_visualbert.compat.importing import stand_in
 from mmf_visualbert.compat.probes import text_of
+from mmf_visualbert.compat.replace import replace
 from mmf_visualbert.errors import InputError
 
 
@@ -31,9 +32,8 @@ def provide_torchtext() -> str | None:
     if "torchtext" not in text_of("mmf", "utils/vocab.py") or works("torchtext"):
         return None
     package, vocab = ModuleType("torchtext"), ModuleType("torchtext.vocab")
-    package.__path__ = []
-    package.vocab = vocab
-    vocab.pretrained_aliases = NoVectors()
+    replace(package, __path__=[], vocab=vocab)
+    replace(vocab, pretrained_aliases=NoVectors())
     made = {"torchtext": package, "torchtext.vocab": vocab}
     stand_in(made.get)
     return "torchtext has no release for this torch"
@@ -47,7 +47,7 @@ def provide_demjson() -> str | None:
     if "demjson" not in text_of("mmf", "utils/configuration.py") or works("demjson"):
         return None
     module = ModuleType("demjson")
-    module.decode = decode_json
+    replace(module, decode=decode_json)
     stand_in({"demjson": module}.get)
     return "demjson cannot be built on Python 3.10 and later; config_override takes plain JSON"
 

@@ -4,6 +4,7 @@ from types import ModuleType
 from typing import Any
 
 from mmf_visualbert.compat.probes import text_of
+from mmf_visualbert.compat.replace import replace
 from mmf_visualbert.errors import InputError
 
 
@@ -11,7 +12,7 @@ def restore_read_video(io: ModuleType) -> str | None:
     """`torchvision.io.read_video` (MMF main): removed in torchvision 0.28. Can go with MMF's charades."""
     if hasattr(io, "read_video") or "read_video" not in text_of("mmf", "datasets/builders/charades/_utils.py"):
         return None
-    io.read_video = refuse_video
+    replace(io, read_video=refuse_video)
     return "torchvision 0.28 removed read_video"
 
 

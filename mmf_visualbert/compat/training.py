@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from mmf_visualbert.compat.probes import mentions, source, text_of
+from mmf_visualbert.compat.replace import replace
 
 MAKES_A_TUPLE = re.compile(r'\["persistent_workers"\] = \([^=]*\), \)')
 
@@ -29,7 +30,7 @@ def leave_anomaly_detection_off(base_trainer: ModuleType) -> str | None:
             torch.autograd.set_detect_anomaly(False)
         return forward_pass(self, batch)
 
-    trainer._forward_pass = without_anomaly_detection
+    replace(trainer, _forward_pass=without_anomaly_detection)
     return "MMF would run each step under anomaly detection"
 
 
@@ -44,7 +45,7 @@ def stop_after_max_updates(base_trainer: ModuleType) -> str | None:
     def stopping(self: Any, report: Any) -> bool:
         return logistics(self, report) or self.num_updates >= self.max_updates
 
-    trainer._logistics = stopping
+    replace(trainer, _logistics=stopping)
     return "MMF would make one update too many"
 
 
@@ -65,7 +66,7 @@ def count_updates_of_epochs(base_trainer: ModuleType) -> str | None:
             self.max_epochs = None
         train(self)
 
-    trainer.train = train_counted
+    replace(trainer, train=train_counted)
     return "MMF would fail when it prints the time left of training.max_epochs"
 
 
@@ -127,7 +128,7 @@ def judge_the_last_evaluation(training_loop: ModuleType) -> str | None:
         finally:
             del self.on_validation_end
 
-    mixin.after_training_loop = after_training_loop
+    replace(mixin, after_training_loop=after_training_loop)
     return "MMF would leave the evaluation at the end of training out of best.ckpt"
 
 
@@ -146,7 +147,7 @@ def seed_each_rank(env: ModuleType) -> str | None:
 
         return set_seed(seed + get_rank() if seed and seed != -1 else seed)
 
-    env.set_seed = set_seed_of_rank
+    replace(env, set_seed=set_seed_of_rank)
     return "MMF would seed all ranks alike"
 
 
@@ -174,7 +175,7 @@ def stop_early_on_all_ranks(early_stopping: ModuleType) -> str | None:
             self.should_stop = True
         return self.activated
 
-    stopping.__call__ = decide_alike
+    replace(stopping, __call__=decide_alike)
     return "MMF's early stopping would hang with several processes"
 
 
@@ -194,5 +195,5 @@ def heed_persistent_workers(build: ModuleType) -> str | None:
             persistent_workers = all(persistent_workers)
         initialise(self, *args, persistent_workers=persistent_workers, **options)
 
-    torch.utils.data.DataLoader.__init__ = read_tuple
+    replace(torch.utils.data.DataLoader, __init__=read_tuple)
     return "MMF would ignore training.persistent_workers"

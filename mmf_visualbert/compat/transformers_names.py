@@ -11,6 +11,7 @@ import torch
 from mmf_visualbert.compat import probes
 from mmf_visualbert.compat.importing import stand_in
 from mmf_visualbert.compat.probes import mentions, text_of
+from mmf_visualbert.compat.replace import replace
 
 PREFIX = "transformers."
 
@@ -47,7 +48,7 @@ def restore_bert_layer_norm(modeling_bert: ModuleType) -> str | None:
     """`BertLayerNorm` (MMF rc10): removed in transformers 3.2, where it was torch's LayerNorm. Can go with rc10."""
     if hasattr(modeling_bert, "BertLayerNorm") or "BertLayerNorm" not in text_of("mmf", "models/mmf_bert.py"):
         return None
-    modeling_bert.BertLayerNorm = torch.nn.LayerNorm
+    replace(modeling_bert, BertLayerNorm=torch.nn.LayerNorm)
     return "transformers 3.2 removed BertLayerNorm"
 
 
@@ -59,7 +60,7 @@ def restore_adamw(optimization: ModuleType) -> str | None:
     imports = text_of("mmf", "modules/optimizers.py")
     if hasattr(optimization, "AdamW") or "AdamW" not in imports or "except ImportError" in imports:
         return None
-    optimization.AdamW = AdamW
+    replace(optimization, AdamW=AdamW)
     return "transformers removed AdamW"
 
 
@@ -86,7 +87,7 @@ class AdamW(torch.optim.AdamW):
     ) -> None:
         if not correct_bias:
             raise ValueError("adam_w with correct_bias=False is not in torch; the optimizer visualbert_adam has it")
-        super().__init__(params, lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay)
+        super().__init__(params, lr=lr, betas=(betas[0], betas[1]), eps=eps, weight_decay=weight_decay)
 
 
 def skip_import_of_all_models(patch: ModuleType) -> str | None:
@@ -96,5 +97,5 @@ def skip_import_of_all_models(patch: ModuleType) -> str | None:
     """
     if not mentions(patch.patch_transformers, "import_module"):
         return None
-    patch.patch_transformers = lambda log_incompatible=False: None
+    replace(patch, patch_transformers=lambda log_incompatible=False: None)
     return "MMF would import every model of transformers at its start"

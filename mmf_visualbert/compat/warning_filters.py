@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from mmf_visualbert.compat.probes import mentions, text_of
+from mmf_visualbert.compat.replace import replace
 
 
 class Warned(NamedTuple):
@@ -50,5 +51,5 @@ def keep_hidden(distributed: ModuleType) -> str | None:
         suppress(is_main)
         hide_what_users_cannot_mend()
 
-    distributed.suppress_output = suppress_and_hide
+    replace(distributed, suppress_output=suppress_and_hide)
     return "MMF would show them again with several processes"

@@ -54,7 +54,7 @@ class OpenFile:
         raw = self.transaction.get(name)
         if perf_counter() - begin > _FROM_DISK:
             self._hints = _HINTS
-        return raw
+        return None if raw is None else memoryview(raw)
 
 
 _open_files: dict[tuple[int, int], OpenFile] = {}

@@ -145,9 +145,9 @@ def _number(name: str, value: str) -> int:
 def _stated(transaction: lmdb.Transaction, path: str) -> dict[str, Any]:
     raw = transaction.get(records.INFO_RECORD)
     if raw is not None:
-        return asdict(StoreInfo.from_json(raw, path))
-    for name, value in transaction.cursor():
-        if name not in records.RESERVED:
+        return asdict(StoreInfo.from_json(bytes(raw), path))
+    for raw_name, value in transaction.cursor():
+        if (name := bytes(raw_name)) not in records.RESERVED:
             features = records.decode(memoryview(value), (name.decode(),), f"{path}, record '{name.decode()}'").features
             return {"dimension": features.shape[1], "regions": len(features), "dtype": str(features.dtype)}
     raise InputError(f"{path} holds no record")
@@ -177,10 +177,11 @@ def check(
             if key in records.RESERVED:
                 continue
             names.append(key)
-            wrong = _check_record(file.get(key), key.decode(), info)
+            raw = file.get(key)
+            wrong = None if raw is None else _check_record(raw, key.decode(), info)
             if wrong:
                 yield f"{path}, record '{key.decode()}' has {wrong}"
-        yield from _check_keys(file.transaction.get(records.KEYS_RECORD), names, path)
+        yield from _check_keys(file.get(records.KEYS_RECORD), names, path)
     for annotations, keys in (covers or {}).items():
         missing = [key for key in keys if key not in store]
         if missing:

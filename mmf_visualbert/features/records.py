@@ -56,6 +56,12 @@ class RegionRecord(NamedTuple):
     attribute_ids: np.ndarray | None = None
     attribute_scores: np.ndarray | None = None
 
+    def copy(self) -> "RegionRecord":
+        """The same with arrays of its own, for records that outlive the store they are views of."""
+        return self._replace(
+            **{name: value.copy() for name, value in self._asdict().items() if isinstance(value, np.ndarray)}
+        )
+
 
 def problem(record: RegionRecord) -> str | None:
     """What is wrong with a record's shapes, numbers or boxes, in words; None where nothing is."""
@@ -71,11 +77,10 @@ def problem(record: RegionRecord) -> str | None:
         values = getattr(record, name)
         if values is not None and values.shape != (count,):
             return f"{name} of shape {values.shape} beside {count} regions"
-    return None if record.boxes is None else _box_problem(record, count)
+    return None if record.boxes is None else _box_problem(record.boxes, record, count)
 
 
-def _box_problem(record: RegionRecord, count: int) -> str | None:
-    boxes = record.boxes
+def _box_problem(boxes: np.ndarray, record: RegionRecord, count: int) -> str | None:
     if boxes.shape != (count, 4):
         return f"boxes of shape {boxes.shape} beside {count} regions"
     if not np.isfinite(boxes).all():
@@ -199,7 +204,7 @@ class _PickleStream:
         if align:
             self.padding = -(self._end() + _PAGE_OFFSET) % align
         place = self._end()
-        self.parts += [memoryview(values).cast("B"), b"\x87R"]
+        self.parts += [values.data.cast("B"), b"\x87R"]
         return place
 
     def finish(self, head: tuple[int, ...], places: list[int]) -> bytes:
@@ -225,18 +230,18 @@ def copy_usual(raw: memoryview, owner: bytes, out: np.ndarray) -> int:
     if len(raw) < _HEADER.size + 4:
         return -1
     magic, layout, itemsize, count, dimension, _, _, key_place, key_length, place = _FRONT.unpack_from(raw, 4)
-    room = memoryview(out)
+    room = out.data
     size = count * dimension * itemsize
     if (
         (magic != _MAGIC or layout != _LAYOUT or place + size > len(raw))
         or raw[key_place : key_place + key_length] != owner
-        or (room.ndim != 2 or room.format != _FORMATS.get(itemsize) or not room.c_contiguous or room.readonly)
-        or not (0 < count <= room.shape[0] and 0 < dimension == room.shape[1])
+        or (out.ndim != 2 or room.format != _FORMATS.get(itemsize) or not room.c_contiguous or room.readonly)
+        or not (0 < count <= len(out) and 0 < dimension == out.shape[1])
     ):
         return -1
     # by bytes: numpy's own assignment goes row by row and takes three times as long
     room.cast("B")[:size] = raw[place : place + size]
-    if count < room.shape[0]:
+    if count < len(out):
         out[count:] = 0
     return count
 
@@ -326,7 +331,7 @@ def from_mmf(item: Any, owners: Sequence[str], where: str) -> RegionRecord:
     features = np.asarray(item["features"])
     if features.dtype not in (np.float16, np.float32):
         raise InputError(f"{where} has features of type {features.dtype}, not float16 or float32; check its source")
-    sides = [None if item.get(name) is None else int(item[name]) for name in ("image_width", "image_height")]
+    width, height = (None if item.get(name) is None else int(item[name]) for name in ("image_width", "image_height"))
     arrays = [
         None if item.get(name) is None else np.asarray(item[name], dtype)
         for name, dtype in (
@@ -337,7 +342,7 @@ def from_mmf(item: Any, owners: Sequence[str], where: str) -> RegionRecord:
             ("attribute_scores", np.float32),
         )
     ]
-    return RegionRecord(features, arrays[0], *sides, *arrays[1:])
+    return RegionRecord(features, arrays[0], width, height, *arrays[1:])
 
 
 def encode_keys(keys: Iterable[bytes]) -> bytes:

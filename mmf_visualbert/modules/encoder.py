@@ -59,6 +59,10 @@ class EncoderOutput(NamedTuple):
     hidden_states: tuple[Tensor, ...] = ()
     attentions: tuple[Tensor | None, ...] = ()
 
+    def weights(self) -> tuple[Tensor, ...]:
+        """The weights of all layers, of a kernel that gives them."""
+        return tuple(weights for weights in self.attentions if weights is not None)
+
 
 class Encoder(nn.Module):
     """Layers one after the other.
@@ -74,6 +78,11 @@ class Encoder(nn.Module):
         self.layer = nn.ModuleList(layers)
         self.gradient_checkpointing = gradient_checkpointing
 
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, by their type."""
+        return [layer for layer in self.layer if isinstance(layer, Layer)]
+
     def forward(
         self, states: Tensor, layout: Layout, *, chosen: Chosen | None = None, keep: bool = False
     ) -> EncoderOutput:
@@ -85,8 +94,9 @@ class Encoder(nn.Module):
             chosen: the tokens whose last state is wanted, all where None; the last layer computes nothing else.
             keep: hand out the states and weights of all layers.
         """
-        all_states, all_weights = [states], []
-        for number, layer in enumerate(self.layer, start=1):
+        all_states: list[Tensor] = [states]
+        all_weights: list[Tensor | None] = []
+        for number, layer in enumerate(self.layers, start=1):
             states, weights = self.run(layer, states, layout, chosen if number == len(self.layer) else None)
             if keep:
                 all_states.append(states)

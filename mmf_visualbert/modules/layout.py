@@ -7,6 +7,7 @@ Shapes: B batch, T word pieces, R regions, L = T + R, N tokens that are not padd
 tokens of a sequence, H hidden size.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -142,7 +143,7 @@ class Packed:
         return packed_attention(query, key, value, query_lengths, self.lengths, num_heads, dropout), None
 
 
-def place(states: Tensor, chosen: Chosen, shape: tuple[int, int]) -> Tensor:
+def place(states: Tensor, chosen: Chosen, shape: Sequence[int]) -> Tensor:
     """Chosen states at their places, (M, H) or (B, K, H) -> (*shape, H), NaN elsewhere."""
     empty = states.new_full((*shape, states.size(-1)), torch.nan)
     return empty.index_put((chosen.sequences, chosen.columns), states)
@@ -159,7 +160,9 @@ def trim(text: TextInputs, regions: RegionInputs | None) -> tuple[TextInputs, Re
     used = torch.stack(ends).tolist()  # waits once for the device
     text = TextInputs(*(part[:, : used[0]] for part in text))
     if regions is not None:
-        regions = RegionInputs(*(None if part is None else part[:, : used[1]] for part in regions))
+        features, mask, segments = (part[:, : used[1]] for part in regions[:3])
+        alignment = None if regions.alignment is None else regions.alignment[:, : used[1]]
+        regions = RegionInputs(features, mask, segments, alignment)
     return text, regions
 
 

@@ -76,16 +76,15 @@ class UncorrectedAdam(Optimizer):
         for group in self.param_groups:
             parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
             if parameters:
-                self.update(group, parameters)
+                self.update(group, parameters, [parameter.grad for parameter in parameters])
         return loss
 
-    def update(self, group: dict[str, Any], parameters: list[Tensor]) -> None:
-        """One update of the parameters of a group."""
+    def update(self, group: dict[str, Any], parameters: list[Tensor], gradients: list[Tensor]) -> None:
+        """One update of the parameters of a group, each with its gradient."""
         for parameter in parameters:
             if not self.state[parameter]:
                 self.state[parameter]["exp_avg"] = torch.zeros_like(parameter)
                 self.state[parameter]["exp_avg_sq"] = torch.zeros_like(parameter)
-        gradients = [parameter.grad for parameter in parameters]
         means = [self.state[parameter]["exp_avg"] for parameter in parameters]
         squares = [self.state[parameter]["exp_avg_sq"] for parameter in parameters]
         beta1, beta2 = group["betas"]

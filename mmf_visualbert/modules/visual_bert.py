@@ -72,7 +72,7 @@ class VisualBertEncoder(nn.Module):
     @property
     def num_heads(self) -> int:
         """Attention heads of each layer."""
-        return self.encoder.layer[0].num_heads
+        return self.encoder.layers[0].num_heads
 
     def forward(
         self,
@@ -105,8 +105,12 @@ class VisualBertEncoder(nn.Module):
         everything = output_attentions or output_hidden_states
         rows = None if everything else self.rows(text, last_layer_rows)
         chosen = None if rows is None else layout.choose(rows)
-        fuse = self.fuse_early if self.additional_layer is None else self.fuse_late
-        output = fuse(text, self.region_sums(text, regions), layout, chosen, everything, output_attentions)
+        sums = self.region_sums(text, regions)
+        if self.additional_layer is None:
+            output = self.fuse_early(text, sums, layout, chosen, everything)
+        else:
+            alone = self.layout(text.mask, output_attentions)
+            output = self.fuse_late(text, sums, alone, layout, chosen, everything, self.additional_layer)
         if chosen is None:
             lengths = (text.mask.size(1), region_mask.size(1))
             text_states, region_states = layout.unpack(output.states).split(lengths, dim=1)
@@ -120,11 +124,11 @@ class VisualBertEncoder(nn.Module):
             region_mask=region_mask,
             pooled=None if self.pooler is None else self.pooler(text_states[:, 0]),
             hidden_states=output.hidden_states if output_hidden_states else None,
-            attentions=output.attentions if output_attentions else None,
+            attentions=output.weights() if output_attentions else None,
         )
 
     def fuse_early(
-        self, text: TextInputs, regions: Tensor, layout: Layout, chosen: Chosen | None, keep: bool, weights: bool
+        self, text: TextInputs, regions: Tensor, layout: Layout, chosen: Chosen | None, keep: bool
     ) -> EncoderOutput:
         """Text and regions through all layers together, §3.2. `regions`: (B, R, H), before LayerNorm."""
         sums = torch.cat((self.embeddings.text(text), regions), dim=1)
@@ -132,13 +136,19 @@ class VisualBertEncoder(nn.Module):
         return output._replace(hidden_states=tuple(map(layout.unpack, output.hidden_states)))
 
     def fuse_late(
-        self, text: TextInputs, regions: Tensor, layout: Layout, chosen: Chosen | None, keep: bool, weights: bool
+        self,
+        text: TextInputs,
+        regions: Tensor,
+        alone: Layout,
+        layout: Layout,
+        chosen: Chosen | None,
+        keep: bool,
+        additional_layer: Layer,
     ) -> EncoderOutput:
-        """The text alone through the encoder, then text and regions through the additional layer, §4."""
-        alone = self.layout(text.mask, weights)
+        """The text, as `alone` lays it out, through the encoder, then all through the additional layer, §4."""
         output = self.encoder(self.embeddings.finish(alone.pack(self.embeddings.text(text))), alone, keep=keep)
         joint = torch.cat((alone.unpack(output.states), self.embeddings.finish(regions)), dim=1)
-        last = self.encoder.run(self.additional_layer, layout.pack(joint), layout, chosen)
+        last = self.encoder.run(additional_layer, layout.pack(joint), layout, chosen)
         if not keep:
             return EncoderOutput(last.states)
         hidden_states = (*map(alone.unpack, output.hidden_states), layout.unpack(last.states))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from mmf_visualbert.compat.replace import replace
 from mmf_visualbert.compat.training import batches_of_epoch
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.plugin.configuration import MODEL
@@ -124,7 +125,7 @@ def guard_loading(checkpoint: ModuleType) -> str | None:
             check_state(self, upgraded)
         return upgraded
 
-    cls.load_state_dict, cls._load, cls.upgrade_state_dict = load_if_there, load_guarded, upgrade_checked
+    replace(cls, load_state_dict=load_if_there, _load=load_guarded, upgrade_state_dict=upgrade_checked)
     return "MMF would go on with a checkpoint that shares nothing with the model"
 
 

@@ -13,9 +13,11 @@ from yaml import YAMLError
 
 from mmf_visualbert.compat.installed import mmf_version
 from mmf_visualbert.compat.probes import text_of
+from mmf_visualbert.compat.replace import replace
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.places import our_path
 from mmf_visualbert.plugin import config_keys
+from mmf_visualbert.yaml_config import container
 
 MODEL = "visualbert"
 DATASETS = "visualbert_"
@@ -70,7 +72,7 @@ def run_from_yaml_alone(configuration: ModuleType) -> str | None:
         take_from_yaml(opts, self._user_config)
         return build_datasets(self, opts)
 
-    cls._build_model_config, cls._build_dataset_config = build_chosen_model, build_chosen_datasets
+    replace(cls, _build_model_config=build_chosen_model, _build_dataset_config=build_chosen_datasets)
     return "MMF would want model and datasets on the command line"
 
 
@@ -104,7 +106,7 @@ def find_our_configs(configuration: ModuleType) -> str | None:
         found = get_absolute_path(paths)
         return our_path(found) or found if isinstance(found, str) and not os.path.exists(found) else found
 
-    configuration.get_absolute_path = get_path
+    replace(configuration, get_absolute_path=get_path)
     return "MMF would look for projects/visualbert beside itself"
 
 
@@ -125,7 +127,7 @@ def find_own_package(configuration: ModuleType) -> str | None:
                 break
         return import_user_dir(self)
 
-    cls.import_user_dir = import_found
+    replace(cls, import_user_dir=import_found)
     return "MMF would not find a package named without a slash"
 
 
@@ -144,7 +146,7 @@ def tell_of_unreadable_yaml(configuration: ModuleType) -> str | None:
             said = " ".join(str(error).split())
             raise InputError(f"config={opts.config} or a file that it includes is no valid yaml: {said}") from error
 
-    cls._build_user_config = build_readable
+    replace(cls, _build_user_config=build_readable)
     return "MMF would answer a wrong path with a traceback"
 
 
@@ -179,8 +181,8 @@ def refuse_ignored_keys(configuration: ModuleType) -> str | None:
             check_keys(self, others, configuration.registry)
         return others
 
-    cls._build_model_config, cls._build_dataset_config = note_model_defaults, note_dataset_defaults
-    cls._build_other_configs = build_checked
+    replace(cls, _build_model_config=note_model_defaults, _build_dataset_config=note_dataset_defaults)
+    replace(cls, _build_other_configs=build_checked)
     return "MMF would ignore misspelt keys"
 
 
@@ -209,10 +211,10 @@ def check_keys(configuration: Any, others: Any, registry: Any) -> None:
     """
     defaults, opts = plain(configuration._default_config), plain(configuration._opts_config)
     user = plain(configuration._user_config)
-    read = plain(OmegaConf.merge(defaults, *configuration._visualbert_defaults))
+    known = OmegaConf.create(plain(OmegaConf.merge(defaults, *configuration._visualbert_defaults)))
     for key in READ_BY_BOTH + tuple(key for key, file in READ_IN.items() if reads(key, file)):
-        OmegaConf.update(read := OmegaConf.create(read), key, {}, force_add=True)
-    read = plain(read)
+        OmegaConf.update(known, key, {}, force_add=True)
+    read = plain(known)
     leave_others_free(read, user, registry)
     refuse(config_keys.unknown_keys(user, read), configuration.config_path, read)
     merged = {"dataset": None, **plain(OmegaConf.merge(defaults, others))}
@@ -243,4 +245,4 @@ def refuse(unknown: list[str], where: str, known: Mapping[str, Any]) -> None:
 
 def plain(config: Any) -> dict[str, Any]:
     """A configuration as plain containers, with its interpolations as they are written."""
-    return OmegaConf.to_container(config) if OmegaConf.is_config(config) else dict(config)
+    return container(config, resolve=False)

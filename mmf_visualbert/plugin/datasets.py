@@ -14,6 +14,7 @@ from mmf_visualbert import catalog
 from mmf_visualbert.contracts import Dataset
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.plugin import run_facts
+from mmf_visualbert.yaml_config import container
 
 
 class VisualBERTDataset(BaseDataset):
@@ -59,7 +60,7 @@ def dataset_builder(name: str) -> type[BaseDatasetBuilder]:
             """Nothing to download: the owners of these data sets ask for their terms to be accepted."""
 
         def load(self, config: Any, dataset_type: str = "train", *args: Any, **kwargs: Any) -> VisualBERTDataset:
-            plain = OmegaConf.to_container(config, resolve=True)
+            plain = container(config)
             processors = build_processors(self.dataset_name, plain)
             dataset = catalog.get("dataset", name)(plain, dataset_type, processors)
             hand_on_facts(self.dataset_name, dataset_type, dataset)

@@ -14,6 +14,7 @@ from mmf_visualbert.modules.optimizer import parameter_groups
 from mmf_visualbert.modules.outputs import outputs_of
 from mmf_visualbert.modules.parts import ModelParts, build_parts
 from mmf_visualbert.plugin import run_facts
+from mmf_visualbert.yaml_config import container
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "models" / "visualbert.yaml"
 
@@ -39,7 +40,7 @@ class VisualBERT(BaseModel):
         Raises:
             InputError: for a choice that does not exist, or sizes that do not fit the datasets of the run.
         """
-        config = OmegaConf.to_container(self.config, resolve=True)
+        config = container(self.config)
         parts: ModelParts = build_parts(config, answers=run_facts.answers(), vocab_size=run_facts.vocab_size())
         self.visual_bert = parts.visual_bert
         self.region_encoder = parts.region_encoder

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from mmf_visualbert.compat.replace import replace
 from mmf_visualbert.errors import InputError
 
 # Beside tensors and plain containers: numpy's numbers, as a best metric value may be one.
@@ -19,7 +20,7 @@ def load_weights_only(checkpoint: ModuleType) -> str | None:
     MMF's own checkpoints hold weights, plain containers and numbers, which is all that is let through; and a file that
     is none is said in one sentence. Stays.
     """
-    checkpoint.torch = TorchOfCheckpoints()
+    replace(checkpoint, torch=TorchOfCheckpoints())
     return "torch.load would load anything (before 2.6) or refuse numpy's numbers (since)"
 
 

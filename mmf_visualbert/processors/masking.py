@@ -73,8 +73,8 @@ class MaskedLanguageModeling:
         draws[~self.maskable[used]] = 2  # above every probability, and never the smallest if any piece can be chosen
         chosen = np.flatnonzero(draws < self.probability)
         if not len(chosen):
-            smallest = draws.argmin(keepdims=True)
-            chosen = smallest[draws[smallest] < 1]
+            smallest = draws.argmin()
+            chosen = np.flatnonzero(draws[smallest : smallest + 1] < 1) + smallest
 
         originals = used[chosen]
         kinds = torch.rand(len(chosen)).numpy()

@@ -123,9 +123,9 @@ def merge_phases(merge_of: Merge, prepared: Sequence[Prepared], out: Path) -> di
     dataset = OmegaConf.load(first.folder / "config.yaml").dataset_config[catalog.task(merge_of.task).dataset]
     merged = {}
     for split in merge_of.splits:
-        files = [predict(model, split, out, overrides) for model in models]
+        answers, rationales = (predict(model, split, out, overrides) for model in models)
         (annotations,) = (Path(dataset.data_dir) / file for file in dataset.annotations[split])
-        merged[split] = merge(merge_of, *files, out / f"{split}.csv", annotations)
+        merged[split] = merge(merge_of, answers, rationales, out / f"{split}.csv", annotations)
     return merged
 
 

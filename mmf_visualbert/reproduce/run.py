@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.reproduce.plan import Phase, Plan, phase_config
 from mmf_visualbert.reproduce.results import final_metrics, write_json
+from mmf_visualbert.yaml_config import merge
 
 
 class Prepared(NamedTuple):
@@ -129,7 +130,7 @@ def _yaml_files(path: Path) -> list[Path]:
     """A config file and all that it includes."""
     if not path.exists():
         raise InputError(f"{path} does not exist; the configs folder is incomplete, install the package again")
-    includes = OmegaConf.load(path).get("includes") or []
+    includes = merge(OmegaConf.load(path)).get("includes") or []
     return [path, *(file for include in includes for file in _yaml_files((path.parent / include).resolve()))]
 
 

@@ -4,7 +4,7 @@ The captions of one scene speak of different things in different ways, and use t
 colours, shapes, sizes, numbers, relations.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -124,10 +124,12 @@ def _absent(scene: Scene, rng: np.random.Generator) -> str:
 
 
 def coco_files(
-    pictures: dict[str, Sequence[Picture]], captions: dict[str, list[list[str]]]
+    pictures: Mapping[str, Sequence[Picture]], captions: dict[str, list[list[str]]]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """The official json of each split (`train2014`, `val2014`) and Karpathy's `dataset_coco.json` over both."""
-    official, karpathy, number = {}, [], 1
+    official: dict[str, dict[str, Any]] = {}
+    karpathy: list[dict[str, Any]] = []
+    number = 1
     for split, several in pictures.items():
         annotations = []
         for position, picture in enumerate(several):

@@ -123,7 +123,7 @@ def _main_color(names: np.ndarray) -> np.ndarray:
 
 def _normalised(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Masks (N, G, G) cut to their own box and sampled at FORM x FORM, and those boxes (N, 4) as fractions."""
-    along_y, along_x = masks.any(axis=2), masks.any(axis=1)
+    along_y, along_x = np.any(masks, axis=2), np.any(masks, axis=1)
     top, left = along_y.argmax(axis=1), along_x.argmax(axis=1)
     bottom = masks.shape[1] - along_y[:, ::-1].argmax(axis=1)
     right = masks.shape[2] - along_x[:, ::-1].argmax(axis=1)

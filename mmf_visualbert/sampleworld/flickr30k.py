@@ -198,10 +198,10 @@ def annotation_xml(picture: Picture, entities: Entities) -> str:
         named = zip(("xmin", "ymin", "xmax", "ymax"), corners, strict=True)
         lines += [f"\t\t\t<{name}>{value}</{name}>" for name, value in named]
         lines += ["\t\t</bndbox>", "\t</object>"]
-    for number, whole in ((entities.whole, 1), (entities.unboxed, 0)):
-        if number is not None:
+    for boxless, whole in ((entities.whole, 1), (entities.unboxed, 0)):
+        if boxless is not None:
             flags = [f"\t\t<scene>{whole}</scene>", f"\t\t<nobndbox>{1 - whole}</nobndbox>"]
-            lines += ["\t<object>", f"\t\t<name>{number}</name>", *flags, "\t</object>"]
+            lines += ["\t<object>", f"\t\t<name>{boxless}</name>", *flags, "\t</object>"]
     return "\n".join([*lines, "</annotation>"])
 
 

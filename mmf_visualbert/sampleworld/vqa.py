@@ -190,6 +190,7 @@ MISTAKEN: dict[str, tuple[str, ...]] = {
 def annotate(answer: str, rng: np.random.Generator) -> list[str]:
     """The answers of ten annotators; at least four give the true one, so a perfect model scores 100 %."""
     disagree = int(rng.choice([0, 1, 2, 3, 5, 6], p=[0.55, 0.17, 0.12, 0.08, 0.05, 0.03]))
+    others: tuple[str, ...]
     if answer.isdigit():
         others = (str(int(answer) + 1), str(max(int(answer) - 1, 0) if answer != "0" else 2))
     else:

@@ -13,6 +13,7 @@ from mmf_visualbert.features.extraction import choices
 from mmf_visualbert.features.extraction import weights as weight_files
 from mmf_visualbert.features.extraction.attributes import AttributeHead
 from mmf_visualbert.features.extraction.presets import DetectorPreset
+from mmf_visualbert.features.extraction.rcnn import RCNN, Bottleneck, Images, Stateful, Stem
 from mmf_visualbert.features.extraction.selection import Selection, select
 
 PRECISIONS = dict(zip(choices.PRECISIONS, (None, torch.bfloat16, torch.float16), strict=True))
@@ -60,7 +61,7 @@ class RegionDetector:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: RCNN,
         layer: str,
         selection: Selection,
         attributes: AttributeHead | None = None,
@@ -99,7 +100,7 @@ class RegionDetector:
             for one, features, logits, states in zip(boxes, *parts, strict=True)
         ]
 
-    def propose(self, batch: Any, maps: Mapping[str, Tensor]) -> list[Tensor]:
+    def propose(self, batch: Images, maps: Mapping[str, Tensor]) -> list[Tensor]:
         """The proposals (P, 4) of each image, in the box convention that the head was trained with."""
         proposals, _ = self.model.proposal_generator(batch, maps, None)
         boxes = [one.proposal_boxes.tensor.float() for one in proposals]
@@ -139,7 +140,7 @@ class RegionDetector:
 class CaffeStem(nn.Module):
     """A ResNet's stem whose pooling rounds sizes up and does not pad, as caffe's (bottom-up attention)."""
 
-    def __init__(self, stem: nn.Module) -> None:
+    def __init__(self, stem: Stem) -> None:
         super().__init__()
         self.conv1 = stem.conv1
         self.stride, self.out_channels = stem.stride, stem.out_channels
@@ -172,7 +173,9 @@ def build_detector(preset: DetectorPreset, weights: str, device: str = "cpu", pr
     require_detectron2()
     path, seed = _weights_path(preset, weights)
     attributes = dict(preset.attributes)
-    overrides, state, head_state = dict(preset.overrides), {}, {}
+    overrides = dict(preset.overrides)
+    state: dict[str, Tensor] = {}
+    head_state: dict[str, Tensor] = {}
     if path is not None:
         state = weight_files.read_weights(path)
         if preset.format == "maskrcnn_benchmark":
@@ -246,7 +249,7 @@ def _config(preset: DetectorPreset, overrides: Mapping[str, Any], device: str) -
     return config
 
 
-def _model(preset: DetectorPreset, config: Any) -> nn.Module:
+def _model(preset: DetectorPreset, config: Any) -> RCNN:
     from detectron2.modeling import build_model
 
     model = build_model(config)
@@ -264,7 +267,7 @@ def _model(preset: DetectorPreset, config: Any) -> nn.Module:
     return model
 
 
-def _dilate(blocks: Iterable[nn.Module], dilation: int) -> None:
+def _dilate(blocks: Iterable[Bottleneck], dilation: int) -> None:
     """Keeps the resolution in a C4 head's last stage: no stride, and wider kernels instead."""
     for block in blocks:
         for layer in (block.conv1, block.conv2, getattr(block, "shortcut", None)):
@@ -273,7 +276,7 @@ def _dilate(blocks: Iterable[nn.Module], dilation: int) -> None:
         block.conv2.padding = block.conv2.dilation = (dilation, dilation)
 
 
-def _dimension(model: nn.Module, layer: str) -> int:
+def _dimension(model: RCNN, layer: str) -> int:
     heads = model.roi_heads
     if layer == "res5" and hasattr(heads, "res5"):
         return heads.res5[-1].conv3.out_channels
@@ -284,21 +287,21 @@ def _dimension(model: nn.Module, layer: str) -> int:
     return found.out_features
 
 
-def _attribute_head(model: nn.Module, attributes: Mapping[str, Any]) -> AttributeHead | None:
+def _attribute_head(model: RCNN, attributes: Mapping[str, Any]) -> AttributeHead | None:
     if not attributes:
         return None
     predictor = model.roi_heads.box_predictor.cls_score
     return AttributeHead(classes=predictor.out_features - 1, dimension=predictor.in_features, **attributes)
 
 
-def _limit_residuals(model: nn.Module) -> None:
+def _limit_residuals(model: Stateful) -> None:
     """Keeps random weights finite: without a trained norm, each residual block of a deep ResNet doubles its input."""
     for name, value in model.named_buffers():
         if name.endswith("conv3.norm.weight"):
             value.fill_(0.25)
 
 
-def _load(model: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
+def _load(model: Stateful, state: Mapping[str, Tensor], where: str) -> None:
     """Loads weights of which none is missing. More than the model has is allowed: masks and keypoints are left out."""
     own = model.state_dict()
     missing = sorted(name for name in own if name not in state and "num_batches_tracked" not in name)
@@ -321,7 +324,7 @@ def _load(model: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
                 value.copy_(state[name])
 
 
-def _tensors(model: nn.Module) -> Iterable[tuple[str, Tensor]]:
+def _tensors(model: Stateful) -> Iterable[tuple[str, Tensor]]:
     """Parameters and buffers, also those that a state does not hold: anchors come with maskrcnn-benchmark's weights."""
     yield from model.named_parameters()
     yield from model.named_buffers()

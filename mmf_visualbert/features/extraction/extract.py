@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +29,8 @@ from mmf_visualbert.features.extraction.images import (
 )
 from mmf_visualbert.features.extraction.presets import DetectorPreset
 from mmf_visualbert.features.store import FeatureStore, FeatureStoreWriter, RegionRecord, StoreInfo
+
+Item = TypeVar("Item")
 
 
 class Failure(NamedTuple):
@@ -82,15 +84,14 @@ class Preparation:
         """Reads and resizes an image; raises InputError where it, or its boxes, cannot be used."""
         image = read_image(file.path)
         original = Size(image.shape[1], image.shape[0])
-        boxes = None if self.boxes is None else self._boxes(file, original)
+        boxes = None if self.boxes is None else self._checked(self.boxes(file), f"the image '{file.key}'", original)
         size = resized(
             original, self.shortest, self.longest
         )  # as planned, unless a PNG's EXIF stands behind its pixels
         return Prepared(file, original, resize(image, size, self.resize), boxes)
 
-    def _boxes(self, file: ImageFile, size: Size) -> np.ndarray:
-        boxes = self.boxes(file)
-        check_boxes(boxes, size, f"the image '{file.key}'")
+    def _checked(self, boxes: np.ndarray, where: str, size: Size) -> np.ndarray:
+        check_boxes(boxes, size, where)
         boxes = boxes.clip(0, [*size, *size]).astype(np.float32)
         if self.whole_image:
             boxes = np.concatenate([np.array([[0, 0, *size]], np.float32), boxes])
@@ -336,7 +337,7 @@ def _size_or_problem(file: ImageFile) -> Size | str:
         return str(error)
 
 
-def _as_it_is(batch: PreparedBatch) -> PreparedBatch:
+def _as_it_is(batch: Item) -> Item:
     return batch
 
 

@@ -169,7 +169,7 @@ def resize(image: np.ndarray, size: Size, method: str) -> Tensor:
             nearest pixels and keeps fractions, as caffe and maskrcnn-benchmark did.
     """
     if method == "pillow":
-        scaled = np.asarray(Image.fromarray(image).resize(tuple(size), Image.Resampling.BILINEAR))
+        scaled = np.asarray(Image.fromarray(image).resize((size.width, size.height), Image.Resampling.BILINEAR))
         return torch.from_numpy(np.ascontiguousarray(scaled[:, :, ::-1].transpose(2, 0, 1)))
     channels = torch.from_numpy(np.ascontiguousarray(image[:, :, ::-1].transpose(2, 0, 1))).float()
     wanted = (size.height, size.width)

@@ -4,6 +4,7 @@ Non-maximum suppression runs for every class by itself over the same boxes; a bo
 probability with which it survives; the most confident boxes are kept.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -33,7 +34,8 @@ class Selection(NamedTuple):
         return f"{counts}, nms {self.nms:g} by class"
 
 
-class Kept(NamedTuple):
+@dataclass(frozen=True)
+class Kept:
     """The chosen proposals, the most confident first.
 
     Attributes:
@@ -53,10 +55,10 @@ def select(boxes: Tensor, probabilities: Tensor, selection: Selection) -> Kept:
         probabilities: (P, C) float, of the classes without background.
         selection: the rule.
     """
-    index, confidence = rank(boxes, probabilities, selection.nms, selection.most)
-    count = int((confidence >= selection.score).sum())
+    ranked = rank(boxes, probabilities, selection.nms, selection.most)
+    count = int((ranked.confidence >= selection.score).sum())
     count = min(max(count, selection.least), selection.most)
-    return Kept(index[:count], confidence[:count])
+    return Kept(ranked.index[:count], ranked.confidence[:count])
 
 
 def rank(boxes: Tensor, probabilities: Tensor, threshold: float, most: int) -> Kept:

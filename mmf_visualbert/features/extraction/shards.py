@@ -2,14 +2,16 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
 from mmf_visualbert.errors import InputError
 
 Item = TypeVar("Item")
 
 
-class Shard(NamedTuple):
+@dataclass(frozen=True)
+class Shard:
     """Part `index` (from 0) of `total`, and the GPU of this machine that is this process's."""
 
     index: int = 0

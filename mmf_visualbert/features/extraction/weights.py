@@ -74,8 +74,8 @@ def read_weights(path: str) -> dict[str, Tensor]:
     for outer in ("model", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(outer), dict):
             content = content[outer]
-    state = {name: _tensor(value) for name, value in content.items()} if isinstance(content, dict) else {}
-    state = {name.removeprefix("module."): value for name, value in state.items() if value is not None}
+    given = {name: _tensor(value) for name, value in content.items()} if isinstance(content, dict) else {}
+    state = {name.removeprefix("module."): value for name, value in given.items() if value is not None}
     if not state:
         raise InputError(f"{path} holds no weights; give a file with a detector's state")
     return state

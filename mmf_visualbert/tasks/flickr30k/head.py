@@ -164,15 +164,17 @@ def count_hits(log_probabilities: Tensor, batch: Mapping[str, Tensor], phrase_ty
     targets = batch["phrase_targets"][:, :, : log_probabilities.shape[2]] & counts[:, :, None]
     best, order = log_probabilities.topk(min(max(RECALLS), log_probabilities.shape[2]), dim=2)
     found = targets.gather(2, order) & ~best.isinf()
-    hits = [found[:, :, :k].any(dim=2) for k in RECALLS]  # each (B, E)
+    hits_1, hits_5, hits_10 = (found[:, :, :k].any(dim=2) for k in RECALLS)  # each (B, E)
     by_type = nn.functional.one_hot(batch["phrase_types"].clamp(min=0), phrase_types)  # (B, E, C)
     return PhraseCounts(
         counts.sum(1),
-        *(hit.sum(1) for hit in hits),
+        hits_1.sum(1),
+        hits_5.sum(1),
+        hits_10.sum(1),
         targets.any(dim=2).sum(1),
         (counts & (batch["phrase_positions"] < 0)).sum(1),
         (by_type * counts[:, :, None]).sum(1),
-        (by_type * hits[0][:, :, None]).sum(1),
+        (by_type * hits_1[:, :, None]).sum(1),
     )
 
 

@@ -30,7 +30,7 @@ def _region_source(config: Mapping[str, Any], split: str) -> RegionSource:
     """Images with detections, or, where `features` names a store for the split, precomputed features."""
     if (config.get("features") or {}).get(split):
         store = configured_store(config, split)
-        most = config.get("max_regions") or (store.info and store.info.regions)
+        most = config.get("max_regions") or (None if store.info is None else store.info.regions)
         if most is None:
             raise InputError(f"{', '.join(store.paths)} does not say how many regions it has at most; set max_regions")
         return StoredDetections(store, most)

@@ -37,9 +37,11 @@ class Condition(NamedTuple):
         """Indices of a record's answers that are conditioned on.
 
         Raises:
-            InputError: where the predictions have no answer for it.
+            InputError: where the predictions have no answer for it, or the right one is not known.
         """
         if self.is_gold:
+            if record.answer_label is None:
+                raise InputError(f"{record.where}: the right answer is not known; set answer_label for this split")
             return (record.answer_label,)
         if self.predicted is None:
             return self.fixed

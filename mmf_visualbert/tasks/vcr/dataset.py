@@ -196,7 +196,8 @@ def survey_split(annotations: VcrAnnotations, regions: RegionSource, sequences: 
     """
     pieces = sequences.pieces_of_names(OBJECT_NAMES)
     seen: set[str] = set()
-    most_regions, most_aligned, labels = 1, 1, {}
+    most_regions, most_aligned = 1, 1
+    labels: dict[bool, str] = {}
     for record in annotations:
         if record.annot_id in seen:
             raise InputError(f"{record.where} stands in the annotations twice; remove one")

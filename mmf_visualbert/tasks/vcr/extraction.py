@@ -37,12 +37,18 @@ class Frame(NamedTuple):
 
 
 class Frames(Protocol):
-    """Images whose vectors are to be made: `keys`, the most regions of any, and a frame by its key."""
+    """Images whose vectors are to be made."""
 
-    keys: Sequence[str]
-    max_regions: int
+    @property
+    def keys(self) -> Sequence[str]:
+        """Of all images."""
 
-    def frame(self, key: str) -> Frame: ...
+    @property
+    def max_regions(self) -> int:
+        """The most regions of any image."""
+
+    def frame(self, key: str) -> Frame:
+        """An image by its key."""
 
 
 class FramesOfRecords:

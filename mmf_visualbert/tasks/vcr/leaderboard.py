@@ -47,8 +47,8 @@ def scan(path: Path) -> Iterator[Scanned]:
         fault = None
         if len(row) != len(VCR_COLUMNS):
             fault = f"it has {len(row)} columns instead of {len(VCR_COLUMNS)}"
-        elif wrong := [(name, cell) for name, cell in zip(header[1:], row[1:], strict=True) if not is_number(cell)]:
-            fault = f"{wrong[0][0]} of {row[0]} is '{wrong[0][1]}' instead of a number"
+        elif odd := [(name, cell) for name, cell in zip(header[1:], row[1:], strict=True) if not is_number(cell)]:
+            fault = f"{odd[0][0]} of {row[0]} is '{odd[0][1]}' instead of a number"
         yield Scanned(f"line {number}", row[0] if row else None, fault)
 
 

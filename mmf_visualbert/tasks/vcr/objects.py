@@ -49,10 +49,10 @@ def read_objects(path: Path, record: RegionQuery) -> FrameObjects:
     if not isinstance(fields, dict):
         raise InputError(f"{record.where}: the metadata {path} is not a JSON object; download it again")
     objects = parse_objects(fields, f"{record.where}: the metadata {path}")
-    found = objects.classes.tolist()
-    if found != [CLASS_IDS[name] for name in record.objects]:
+    found, stated = objects.classes.tolist(), record.objects or ()
+    if found != [CLASS_IDS[name] for name in stated]:
         raise InputError(
-            f"{record.where}: its {len(record.objects)} objects are not the {len(found)} of the metadata {path}; "
+            f"{record.where}: its {len(stated)} objects are not the {len(found)} of the metadata {path}; "
             "use annotations and images of one release"
         )
     return objects
@@ -150,7 +150,7 @@ def _polygons(polygons: Any, index: int, where: str) -> list[np.ndarray]:
     try:
         points = [np.asarray(polygon, dtype=np.float32) for polygon in polygons]
     except (TypeError, ValueError):
-        points = [np.zeros(0)]
+        points = [np.zeros(0, dtype=np.float32)]
     if any(polygon.ndim != 2 or polygon.shape[1] != 2 for polygon in points):
         raise InputError(
             f"{where} has a polygon of object {index} that is not a list of points [x, y]; download it again"

@@ -48,7 +48,7 @@ class FrameRegions:
         self.canvas = tuple(canvas)
         self.random_offset = random_offset
         self.check_metadata = check_metadata
-        self._checked: set[tuple[str, tuple[str, ...]]] = set()
+        self._checked: set[tuple[str, tuple[str, ...] | None]] = set()
 
     def check(self, queries: Iterable[RegionQuery]) -> None:
         """Raises InputError where a frame or its metadata is missing, or the metadata is faulty.

@@ -5,10 +5,11 @@ Shapes: B images, R regions an image, N real regions of the batch in row-major o
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.tasks.vcr.roi_align import roi_align
-from mmf_visualbert.tasks.vcr.roi_resnet import out_channels
+from mmf_visualbert.tasks.vcr.roi_resnet import ResNet, out_channels
 
 BINS = 7
 STRIDE = 16
@@ -27,7 +28,7 @@ class RoiBackbone(nn.Module):
     (The released code begins with random numbers there.)
 
     Args:
-        resnet: with `conv1`, `bn1`, `relu`, `maxpool` and `layer1` to `layer4`, as `build_resnet` gives it.
+        resnet: as `build_resnet` gives it.
         frozen: what is fixed. `none`; `below_rois`, all up to stage 3 (the released code's way); `resnet`, the whole
             ResNet but not the mask's convolution (footnote 3); `all`, everything here, as precomputed features need it.
             Fixed parts have no gradient, and their BatchNorms neither use nor take in a batch's statistics.
@@ -40,7 +41,7 @@ class RoiBackbone(nn.Module):
     """
 
     def __init__(
-        self, resnet: nn.Module, frozen: str = "none", batch_norm: str = "batch", mask_channels: int = 32
+        self, resnet: ResNet, frozen: str = "none", batch_norm: str = "batch", mask_channels: int = 32
     ) -> None:
         super().__init__()
         if frozen not in FROZEN:
@@ -49,13 +50,13 @@ class RoiBackbone(nn.Module):
             raise InputError(f"batch_norm is '{batch_norm}'; set it to one of {', '.join(BATCH_NORMS)}")
         narrow = resnet.conv1.out_channels < CHANNELS_LAST_FROM
         self.memory_format = torch.contiguous_format if narrow else torch.channels_last
-        self.resnet = resnet.to(memory_format=self.memory_format)
+        self.resnet = convert_conv2d_weight_memory_format(resnet, self.memory_format)
         self.frozen = frozen
         self.batch_norm = batch_norm
         self.mask_channels = min(mask_channels, out_channels(resnet.layer3))
         self.mask_convolution = nn.Conv2d(1, self.mask_channels, kernel_size=3, stride=2, padding=1)
-        nn.init.zeros_(self.mask_convolution.weight)
-        nn.init.zeros_(self.mask_convolution.bias)
+        for parameter in self.mask_convolution.parameters():
+            nn.init.zeros_(parameter)
         for part in self.frozen_parts():
             part.requires_grad_(False)
         self.train(self.training)
@@ -67,8 +68,10 @@ class RoiBackbone(nn.Module):
 
     def frozen_parts(self) -> list[nn.Module]:
         """The parts that are fixed."""
-        below = [self.resnet.conv1, self.resnet.bn1, self.resnet.layer1, self.resnet.layer2, self.resnet.layer3]
-        return {"none": [], "below_rois": below, "resnet": [self.resnet], "all": [self]}[self.frozen]
+        resnet = self.resnet
+        below: list[nn.Module] = [resnet.conv1, resnet.bn1, resnet.layer1, resnet.layer2, resnet.layer3]
+        parts: dict[str, list[nn.Module]] = {"none": [], "below_rois": below, "resnet": [resnet], "all": [self]}
+        return parts[self.frozen]
 
     def train(self, mode: bool = True) -> "RoiBackbone":
         """As `nn.Module.train`, but fixed parts, and BatchNorms that keep their statistics, stay in evaluation."""

@@ -101,9 +101,10 @@ class VQA2:
         assembled = self.assemble(record.question)
         sample |= assembled.tensors()
         sample["answer_position"] = torch.tensor(assembled.length - 2)
-        if self.vocabulary is not None and record.answers is not None:
+        annotations = self.questions.annotations
+        if self.vocabulary is not None and annotations is not None and record.answers is not None:
             sample["targets"] = self.vocabulary.targets(record.answers, official=self.official_scores)
-            sample["answer_types"] = torch.tensor(int(self.questions.annotations.types[index]))
+            sample["answer_types"] = torch.tensor(int(annotations.types[index]))
         return sample
 
     def assemble(self, question: str, answer: str | None = None) -> Assembled:
@@ -223,7 +224,7 @@ def _images(questions: VQA2Questions) -> Iterator[RegionQuery]:
 
 def _train_answers(config: Mapping[str, Any], split: str, questions: VQA2Questions) -> Counter[str]:
     """How often each answer is the majority answer of a training question."""
-    if split == "train":
+    if split == "train" and questions.annotations is not None:
         return questions.annotations.majority_counts()
     try:
         return read_annotations(configured_paths(config, "annotations", "train")).majority_counts()
