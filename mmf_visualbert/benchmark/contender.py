@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 import torch
 from torch import Tensor, nn
@@ -25,14 +25,16 @@ class Contender(Protocol):
     """A model with a batch.
 
     Attributes:
-        model: all its modules.
         tokens: that its first layer computes; known after the first step.
         versions: of what it is made with.
     """
 
-    model: nn.Module
     tokens: int
     versions: dict[str, str]
+
+    @property
+    def model(self) -> nn.Module:
+        """All its modules."""
 
     def loss(self) -> Tensor:
         """The loss of the batch, ()."""
@@ -160,7 +162,7 @@ def peak(device: str) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def answer(replies: TextIO, content: dict) -> None:
+def answer(replies: TextIO, content: dict[str, Any]) -> None:
     """One line of JSON."""
     replies.write(json.dumps(content) + "\n")
     replies.flush()

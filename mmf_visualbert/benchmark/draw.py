@@ -17,10 +17,15 @@ def draw(name: str, batch: int, regions: int, dimension: int, seed: int) -> dict
         regions: of an image; every image has them all. R is as many times as a text has images.
         dimension: D.
         seed: of the draw.
+
+    Raises:
+        ValueError: for a workload without `lengths`.
     """
     torch.manual_seed(seed)
     workload = WORKLOADS[name]
     spread = workload.lengths
+    if spread is None:
+        raise ValueError(f"the workload {name} states no lengths of its texts")
     lengths = (torch.randn(batch) * spread.deviation + spread.mean).round().clamp(spread.least, spread.most).long()
     mask = torch.arange(PADDED_WORDS) < lengths[:, None]
     ids = torch.randint(1000, VOCABULARY, (batch, PADDED_WORDS)) * mask

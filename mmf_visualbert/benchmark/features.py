@@ -108,7 +108,7 @@ def write_stores(folder: Path, args: argparse.Namespace) -> dict[str, Path]:
 
 def contender(
     name: str, paths: dict[str, Path], args: argparse.Namespace, key: Callable[[int], str] = key
-) -> Callable[[int, np.ndarray], None]:
+) -> Callable[[int, np.ndarray], object]:
     """A function that reads record `number` into a slot (R, D) of a batch.
 
     `mmf` and those that end in `_tensor` leave the batch alone and only make a new tensor (R, D), as MMF's reader does.
@@ -288,4 +288,5 @@ def measure_many(name: str, path: str, ids: str) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"cold": measure_cold, "many": measure_many}[sys.argv[1]](*sys.argv[2:])))
+    measures: dict[str, Callable[..., object]] = {"cold": measure_cold, "many": measure_many}
+    print(json.dumps(measures[sys.argv[1]](*sys.argv[2:])))

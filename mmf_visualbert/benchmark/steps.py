@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO, cast
 
 import torch
 from torch import Tensor
@@ -32,13 +32,15 @@ class Process:
     def __init__(self, label: str, command: list[str]) -> None:
         self.label = label
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        # Always there with PIPE, which their type cannot say.
+        self.asks, self.replies = cast(TextIO, self.process.stdin), cast(TextIO, self.process.stdout)
         self.seconds: list[float] = []
         self.measured: dict[str, Any] = {}
         self.about = self.reply()
 
     def reply(self) -> dict[str, Any]:
         """The next line it says."""
-        line = self.process.stdout.readline()
+        line = self.replies.readline()
         if not line:
             raise InputError(
                 f"the contender {self.label} ended with code {self.process.wait()}; its error stands above"
@@ -48,8 +50,8 @@ class Process:
     def step(self, counts: bool) -> None:
         """One step; kept in the figures where it counts."""
         with contextlib.suppress(BrokenPipeError):  # of one that has ended: `reply` says so
-            self.process.stdin.write("step\n")
-            self.process.stdin.flush()
+            self.asks.write("step\n")
+            self.asks.flush()
         self.measured = self.reply()
         if counts:
             self.seconds.append(self.measured["seconds"])
@@ -57,7 +59,7 @@ class Process:
     def close(self) -> None:
         """Ends it."""
         with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
+            self.asks.close()
         self.process.wait()
 
     def figures(self, batch: int, real: int) -> dict[str, Any]:

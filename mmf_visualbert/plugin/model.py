@@ -9,6 +9,7 @@ from mmf.models.base_model import BaseModel
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
+from mmf_visualbert.contracts import Head
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.modules.optimizer import parameter_groups
 from mmf_visualbert.modules.outputs import outputs_of
@@ -51,7 +52,8 @@ class VisualBERT(BaseModel):
     @property
     def parts(self) -> ModelParts:
         """The model without MMF around it."""
-        return ModelParts(self.visual_bert, self.region_encoder, dict(self.heads.items()), self.precision)
+        heads = {name: head for name, head in self.heads.items() if isinstance(head, Head)}
+        return ModelParts(self.visual_bert, self.region_encoder, heads, self.precision)
 
     def forward(self, sample_list: Mapping[str, Any], *args: Any, **kwargs: Any) -> dict[str, Tensor]:
         """All heads' named outputs for a batch, floating point ones in fp32.

@@ -90,6 +90,9 @@ class RCNN(Stateful, Protocol):
     def preprocess_image(self, batched_inputs: list[dict[str, Tensor]]) -> Images:
         """Images, normalised and padded to one size."""
 
+    def inference(self, batched_inputs: list[dict[str, Tensor]], do_postprocess: bool = True) -> Any:
+        """detectron2's own detections."""
+
     def parameters(self) -> Iterator[nn.Parameter]:
         """As torch's modules."""
 

@@ -140,8 +140,7 @@ class TableDataset:
         if self.kind.name == "regression":
             return {"value": float(scores[0])}
         if self.kind.name == "multilabel":
-            probabilities = scores.sigmoid().tolist()
-            named = dict(zip(self.names, probabilities, strict=True))
+            named = dict(zip(self.names, scores.sigmoid().tolist(), strict=True))
             return {"labels": [name for name, share in named.items() if share >= 0.5], "probabilities": named}
         probabilities = scores.softmax(-1)
         best = int(probabilities.argmax())
