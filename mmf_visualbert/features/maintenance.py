@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import lmdb
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from mmf_visualbert import unpickle
@@ -18,6 +19,7 @@ from mmf_visualbert.features.info import StoreInfo
 from mmf_visualbert.features.records import RegionRecord
 from mmf_visualbert.features.sizes import image_sizes
 from mmf_visualbert.features.store import FeatureStore, FeatureStoreWriter
+from mmf_visualbert.modules.boxes import pairwise_iou
 
 
 class Written(NamedTuple):
@@ -261,7 +263,7 @@ def compare(path: str, other: str, limit: int | None = None) -> Agreement:
             raise InputError(f"the image '{key}' has no boxes in {path} or {other}, so that regions cannot be matched")
         if ours.features.shape[1] != theirs.features.shape[1]:
             raise InputError(f"{path} and {other} have features of different dimensions; they are of two detectors")
-        overlap = _overlaps(np.asarray(ours.boxes), np.asarray(theirs.boxes))
+        overlap = pairwise_iou(torch.tensor(ours.boxes), torch.tensor(theirs.boxes)).numpy()
         best = overlap.argmax(1)
         good = overlap[np.arange(len(best)), best] >= 0.9
         regions += len(best)
@@ -271,15 +273,6 @@ def compare(path: str, other: str, limit: int | None = None) -> Agreement:
         return Agreement(len(common), 0.0, float("nan"), float("nan"))
     low, median = np.percentile(together, [5, 50])
     return Agreement(len(common), len(together) / regions, float(median), float(low))
-
-
-def _overlaps(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """IoU (N, M) of boxes (N, 4) and (M, 4)."""
-    corner = np.maximum(left[:, None, :2], right[None, :, :2])
-    opposite = np.minimum(left[:, None, 2:], right[None, :, 2:])
-    common = (opposite - corner).clip(0).prod(-1)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(-1) for boxes in (left, right)]
-    return common / np.maximum(areas[0][:, None] + areas[1][None] - common, 1e-9)
 
 
 def _cosine(left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import torch
 
 from mmf_visualbert import catalog
 from mmf_visualbert.metrics import pretraining
+from mmf_visualbert.metrics.accuracy import Accuracy
 
 SAMPLES = {"id": torch.tensor([0, 1, 2, 2])}
 OUTPUT = {
@@ -44,4 +45,4 @@ def test_nothing_to_count_is_not_a_number():
 def test_accuracy():
     scores = torch.tensor([[1.0, 2.0], [3.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
     samples = SAMPLES | {"targets": torch.tensor([1, 1, 1, 1])}
-    assert float(pretraining.Accuracy().calculate(samples, {"scores": scores})) == pytest.approx(2 / 3)
+    assert float(Accuracy().calculate(samples, {"scores": scores})) == pytest.approx(2 / 3)

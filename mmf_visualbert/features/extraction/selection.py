@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_iou
+
+from mmf_visualbert.modules.boxes import pairwise_iou
 
 _AT_ONCE = 1 << 25  # classes times overlaps that are looked at together, to bound memory
 
@@ -78,7 +79,7 @@ def surviving_confidence(boxes: Tensor, probabilities: Tensor, threshold: float)
     is what going through the boxes one by one gives (`surviving_confidence_by_loop`); it takes as many rounds as the
     longest chain of overlaps.
     """
-    overlap = box_iou(boxes.float(), boxes.float()) > threshold
+    overlap = pairwise_iou(boxes.float(), boxes.float()) > threshold
     overlap.fill_diagonal_(False)
     source, target = overlap.nonzero(as_tuple=True)
     best = boxes.new_zeros(len(boxes), dtype=torch.float32)
@@ -99,7 +100,7 @@ def surviving_confidence(boxes: Tensor, probabilities: Tensor, threshold: float)
 
 def surviving_confidence_by_loop(boxes: Tensor, probabilities: Tensor, threshold: float) -> Tensor:
     """As `surviving_confidence`: every class in turn, every box in turn."""
-    overlap = box_iou(boxes.float(), boxes.float()) > threshold
+    overlap = pairwise_iou(boxes.float(), boxes.float()) > threshold
     best = torch.zeros(len(boxes))
     for label in range(probabilities.shape[1]):
         column = probabilities[:, label].float()

@@ -1,7 +1,7 @@
 """What is measured: accuracy, each example once over all processes."""
 
 from mmf_visualbert.catalog import register
-from mmf_visualbert.metrics.pretraining import Accuracy
+from mmf_visualbert.metrics.accuracy import Accuracy
 
 
 @register("metric", "visualbert_template_accuracy")

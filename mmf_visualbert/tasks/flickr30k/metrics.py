@@ -14,35 +14,8 @@ from torch import Tensor
 
 from mmf_visualbert.catalog import register
 from mmf_visualbert.metrics.gather import gather_by_id
+from mmf_visualbert.metrics.ratio import Ratio
 from mmf_visualbert.tasks.flickr30k.annotations import PHRASE_TYPES
-
-
-class PhraseShare:
-    """Sum of one per-sample count over the sum of another, each sample once; NaN where there is nothing to count.
-
-    Args:
-        found: name of the numerator in the model's output, (B,) or (B, C).
-        total: name of the denominator, of the same shape.
-        column: which of the C columns, where there are columns.
-    """
-
-    def __init__(self, found: str, total: str = "phrase_count", column: int | None = None) -> None:
-        self.found = found
-        self.total = total
-        self.column = column
-        self.required_params = ["id", found, total]
-
-    def calculate(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Tensor:
-        """The share, () float32.
-
-        Args:
-            sample_list: `id` (B,) int64.
-            model_output: the two counts.
-        """
-        found, total = gather_by_id(sample_list["id"], model_output[self.found], model_output[self.total])
-        if self.column is not None:
-            found, total = found[:, self.column], total[:, self.column]
-        return found.sum().float() / total.sum().float()
 
 
 class PhraseSum:
@@ -59,8 +32,8 @@ class PhraseSum:
 
 
 def _register_share(name: str, found: str, total: str = "phrase_count", column: int | None = None) -> None:
-    def share() -> PhraseShare:
-        return PhraseShare(found, total, column)
+    def share() -> Ratio:
+        return Ratio(found, total, column)
 
     share.__name__ = share.__qualname__ = name
     register("metric", name)(share)

@@ -7,24 +7,10 @@ import torch
 from torch import Tensor
 
 from mmf_visualbert.catalog import register
+from mmf_visualbert.metrics.accuracy import Accuracy, hits
 from mmf_visualbert.metrics.gather import gather_by_id
 
-
-def _correct(sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Tensor:
-    """(B,) bool, whether the better score is the label's."""
-    return model_output["scores"].argmax(dim=-1) == sample_list["targets"]
-
-
-@register("metric", "visualbert_nlvr2_accuracy")
-class NLVR2Accuracy:
-    """Share of examples judged right."""
-
-    required_params: ClassVar[list[str]] = ["id", "scores", "targets"]
-
-    def calculate(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Tensor:
-        """Reads `id` (B,), `targets` (B,) int64 and `scores` (B, 2). Gives () float."""
-        (correct,) = gather_by_id(sample_list["id"], _correct(sample_list, model_output))
-        return correct.float().mean()
+register("metric", "visualbert_nlvr2_accuracy")(Accuracy)
 
 
 @register("metric", "visualbert_nlvr2_consistency")
@@ -35,7 +21,7 @@ class NLVR2Consistency:
 
     def calculate(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Tensor:
         """Reads `id` (B,), `group` (B,) int64, `targets` (B,) int64 and `scores` (B, 2). Gives () float."""
-        correct, group = gather_by_id(sample_list["id"], _correct(sample_list, model_output), sample_list["group"])
+        correct, group = gather_by_id(sample_list["id"], hits(sample_list, model_output), sample_list["group"])
         groups, member_of = group.unique(return_inverse=True)
         wrong = torch.zeros(len(groups), dtype=torch.int64, device=group.device)
         wrong.index_add_(0, member_of, (~correct).long())

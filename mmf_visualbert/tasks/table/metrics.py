@@ -18,6 +18,7 @@ from torchmetrics.functional.classification import (
 )
 
 from mmf_visualbert.catalog import register
+from mmf_visualbert.metrics.accuracy import Accuracy
 from mmf_visualbert.metrics.gather import gather_by_id
 
 Value = Callable[[Tensor, Tensor], Tensor]
@@ -93,11 +94,6 @@ def absolute_error(scores: Tensor, targets: Tensor) -> Tensor:
     return mean_absolute_error(scores.squeeze(1), targets)
 
 
-def accuracy(scores: Tensor, targets: Tensor) -> Tensor:
-    """Share of the examples whose highest score is at the target."""
-    return (scores.argmax(-1) == targets).float().mean()
-
-
 def _register(name: str, value: Value) -> None:
     def metric() -> OfScores:
         return OfScores(value)
@@ -106,8 +102,8 @@ def _register(name: str, value: Value) -> None:
     register("metric", name)(metric)
 
 
+register("metric", "visualbert_label_accuracy")(Accuracy)
 for _name, _function in {
-    "visualbert_label_accuracy": accuracy,
     "visualbert_macro_f1": macro_f1,
     "visualbert_weighted_f1": weighted_f1,
     "visualbert_auroc": auroc,

@@ -1,43 +1,15 @@
 """VCR's three numbers (Table 2): Q→A and QA→R of one model each, and Q→AR, both right, of two models' predictions."""
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar, NamedTuple
-
-from torch import Tensor
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from mmf_visualbert.catalog import register
-from mmf_visualbert.metrics.gather import gather_by_id
+from mmf_visualbert.metrics.accuracy import Accuracy
 
-
-def choice_accuracy(sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Tensor:
-    """Share of questions whose right choice has the highest score, exact over ranks: () float.
-
-    Reads `id` (B,), `targets` (B,) int64 and `scores` (B, 4).
-    """
-    hits = model_output["scores"].argmax(dim=-1) == sample_list["targets"]
-    return gather_by_id(sample_list["id"], hits)[0].float().mean()
-
-
-@register("metric", "visualbert_vcr_answer_accuracy")
-class AnswerAccuracy:
-    """Q→A: share of questions answered right; chance is a quarter."""
-
-    required_params: ClassVar[list[str]] = ["id", "scores", "targets"]
-
-    def calculate(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Tensor:
-        """See `choice_accuracy`."""
-        return choice_accuracy(sample_list, model_output)
-
-
-@register("metric", "visualbert_vcr_rationale_accuracy")
-class RationaleAccuracy:
-    """QA→R: share of questions whose rationale is found, given the right answer; chance is a quarter."""
-
-    required_params: ClassVar[list[str]] = ["id", "scores", "targets"]
-
-    def calculate(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Tensor:
-        """See `choice_accuracy`."""
-        return choice_accuracy(sample_list, model_output)
+# Q→A: share of questions answered right. QA→R: share whose rationale is found, given the right answer. By chance a
+# quarter.
+register("metric", "visualbert_vcr_answer_accuracy")(Accuracy)
+register("metric", "visualbert_vcr_rationale_accuracy")(Accuracy)
 
 
 class JointAccuracy(NamedTuple):

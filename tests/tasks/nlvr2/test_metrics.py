@@ -5,7 +5,8 @@ import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 
 from mmf_visualbert import catalog
-from mmf_visualbert.tasks.nlvr2.metrics import NLVR2Accuracy, NLVR2Consistency
+from mmf_visualbert.metrics.accuracy import Accuracy
+from mmf_visualbert.tasks.nlvr2.metrics import NLVR2Consistency
 from mmf_visualbert.tasks.nlvr2.records import read_nlvr2
 
 
@@ -50,7 +51,7 @@ def test_the_official_numbers_on_the_real_dev_file(shared):
         predictions = {r["identifier"]: str(bool(c)) for r, c in zip(records, classes, strict=True)}
         accuracy, consistency = official(records, predictions)
         sample_list, output = batch_of(examples, classes)
-        assert NLVR2Accuracy().calculate(sample_list, output).item() == torch.tensor(accuracy).item()
+        assert Accuracy().calculate(sample_list, output).item() == torch.tensor(accuracy).item()
         assert NLVR2Consistency().calculate(sample_list, output).item() == torch.tensor(consistency).item()
 
 
@@ -67,7 +68,7 @@ def toy():
 
 def test_repeated_samples_count_once():
     sample_list, output = toy()
-    assert NLVR2Accuracy().calculate(sample_list, output).item() == torch.tensor(4 / 6).item()
+    assert Accuracy().calculate(sample_list, output).item() == torch.tensor(4 / 6).item()
     assert NLVR2Consistency().calculate(sample_list, output).item() == 0.5
 
 
@@ -79,7 +80,7 @@ def _on_rank(rank, path, results):
     part = {name: value[rows] for name, value in sample_list.items()}
     scores = {"scores": output["scores"][rows]}
     results[rank] = (
-        NLVR2Accuracy().calculate(part, scores).item(),
+        Accuracy().calculate(part, scores).item(),
         NLVR2Consistency().calculate(part, scores).item(),
     )
     dist.destroy_process_group()
