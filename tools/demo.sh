@@ -4,11 +4,12 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 venv="${VENV:-.venv}"
+[[ $venv = /* ]] || venv="$PWD/$venv"
 save="${DEMO_SAVE:-save/demo}"
 config=projects/visualbert/configs/vqa2/sample.yaml
 
 bash tools/setup.sh
-export PATH="$PWD/$venv/bin:$PATH"
+export PATH="$venv/bin:$PATH"
 
 echo "== sample world: data/sample"
 visualbert sample-data --out data/sample
