@@ -1,11 +1,14 @@
 """The repository's pages, read: their blocks, headings, links and what stands in backticks."""
 
+import itertools
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
-SHELL = ("bash", "")
+HEREDOC = re.compile(r"<<'(\w+)'\n.*?^\1$", re.MULTILINE | re.DOTALL)
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -53,3 +56,36 @@ def section(page: Path, heading: str) -> list[Block]:
             end = number
             break
     return [block for block in blocks(page, "bash") if start < block.line <= end]
+
+
+def shell_lines(block: Block) -> list[list[str]]:
+    """The words of each command of a block, its continuation lines joined and its inserted files left out."""
+    text = HEREDOC.sub("", block.text).replace("\\\n", " ")
+    return [words for line in text.splitlines() if (words := shlex.split(line, comments=True))]
+
+
+def commands(page: Path, *programs: str) -> list[list[str]]:
+    """The words of each command of a page's blocks that begins with one of these programs."""
+    lines = itertools.chain.from_iterable(shell_lines(block) for block in blocks(page, "bash"))
+    return [words for words in lines if words[0] in programs]
+
+
+def mentions(page: Path) -> list[str]:
+    """What stands in backticks in a page's running text, on one line each."""
+    return [" ".join(text.split()) for text in re.findall(r"`([^`]+)`", prose(page))]
+
+
+def slugs(page: Path) -> set[str]:
+    """What links call a page's headings."""
+    titles = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def braces(text: str) -> Iterator[str]:
+    """`a{b,c}d` as a shell takes it: abd, acd."""
+    found = re.search(r"\{([^{}]*)\}", text)
+    if found is None:
+        yield text
+        return
+    for choice in found[1].split(","):
+        yield from braces(text[: found.start()] + choice + text[found.end() :])

@@ -1,48 +1,28 @@
-"""What the pages name is there: links, files, commands with their options, configs with their keys, the paper's rows."""
+"""What the pages name is there: links, files, commands with their options, runs with their keys, the paper's rows."""
 
 import argparse
 import ast
 import importlib
-import itertools
 import json
 import re
 import shlex
 import subprocess
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pages
 import pytest
-from pages import ROOT, SHELL, Block
+from pages import ROOT
 from yaml import safe_load
 
 from mmf_visualbert import catalog
 from mmf_visualbert.cli.main import COMMANDS, USER_DIR, Parser
-from mmf_visualbert.reproduce.plan import make_plan
+from mmf_visualbert.reproduce.plan import make_plan, variants
 
 PAGES = pages.pages()
 RUN_BY_THEIR_OWN_TEST = ("docs/extending.md", "mmf_visualbert/tasks/_template/README.md")
-HEREDOC = re.compile(r"<<'(\w+)'\n.*?^\1$", re.MULTILINE | re.DOTALL)
 MMF_COMMANDS = ("mmf_run", "mmf_predict")
 ROOMS = ("mmf_visualbert", "projects", "tests", "tools", "docs", "benchmarks")
 each_page = pytest.mark.parametrize("page", PAGES, ids=pages.name)
-
-
-def shell_lines(block: Block) -> list[list[str]]:
-    """The words of each command of a block, its continuation lines joined and its inserted files left out."""
-    text = HEREDOC.sub("", block.text).replace("\\\n", " ")
-    return [words for line in text.splitlines() if (words := shlex.split(line, comments=True))]
-
-
-def commands(page: Path, *programs: str) -> list[list[str]]:
-    """The words of each command of a page's blocks that begins with one of these programs."""
-    lines = itertools.chain.from_iterable(shell_lines(block) for block in pages.blocks(page, *SHELL))
-    return [words for words in lines if words[0] in programs]
-
-
-def mentions(page: Path) -> list[str]:
-    """What stands in backticks in a page's running text, on one line each."""
-    return [" ".join(text.split()) for text in re.findall(r"`([^`]+)`", pages.prose(page))]
 
 
 def parser_of(command: str) -> argparse.ArgumentParser:
@@ -72,26 +52,10 @@ def check_mention(words: list[str]) -> None:
             assert word in parser._option_string_actions or word == "--help", f"'{parser.prog}' has no {word}"
 
 
-def slugs(page: Path) -> set[str]:
-    """What links call a page's headings."""
-    titles = re.findall(r"^#+ (.+)$", pages.prose(page), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
-
-
-def braces(text: str) -> Iterator[str]:
-    """`a{b,c}d` as a shell takes it: abd, acd."""
-    found = re.search(r"\{([^{}]*)\}", text)
-    if found is None:
-        yield text
-        return
-    for choice in found[1].split(","):
-        yield from braces(text[: found.start()] + choice + text[found.end() :])
-
-
 def test_there_are_pages():
     named = {pages.name(page) for page in PAGES}
     assert {"README.md", "CONTRIBUTING.md", "CHANGELOG.md"} <= named
-    for task in catalog.tasks():
+    for task in ("captions", *variants()):
         assert f"mmf_visualbert/tasks/{task}/README.md" in named
     for page in ("data", "features", "extending", "checkpoints", "reproduce"):
         assert f"docs/{page}.md" in named
@@ -105,15 +69,15 @@ def test_links_lead_somewhere(page):
         path, _, heading = target.partition("#")
         linked = page if not path else page.parent / path
         assert linked.exists(), target
-        assert not heading or heading in slugs(linked), target
+        assert not heading or heading in pages.slugs(linked), target
 
 
 @each_page
 def test_files_that_are_named_exist(page):
-    for text in mentions(page):
+    for text in pages.mentions(page):
         if not re.fullmatch(rf"({'|'.join(ROOMS)})/[\w./*{{}},-]+", text) or "yes_no" in text:
             continue
-        for path in braces(text):
+        for path in pages.braces(text):
             assert any(ROOT.glob(path.rstrip("/"))), path
 
 
@@ -126,16 +90,16 @@ def test_shell_blocks_are_shell(page):
 
 @each_page
 def test_scripts_of_the_repository_exist(page):
-    for words in commands(page, "bash", "python"):
+    for words in pages.commands(page, "bash", "python"):
         if words[1].startswith("tools/"):
             assert (ROOT / words[1]).is_file(), words
 
 
 @each_page
 def test_other_blocks_are_what_they_say(page):
+    assert all(block.language for block in pages.blocks(page)), "a block without its language is not looked at"
     for block in pages.blocks(page, "json"):
-        for line in block.text.splitlines():
-            json.loads(line)
+        assert json.loads(block.text), block.line
     for block in pages.blocks(page, "yaml"):
         assert safe_load(block.text), block.line
     for block in pages.blocks(page, "python"):
@@ -147,7 +111,7 @@ def test_other_blocks_are_what_they_say(page):
 
 @each_page
 def test_our_commands_are_taken_as_they_are_written(page, capsys):
-    for words in commands(page, "visualbert"):
+    for words in pages.commands(page, "visualbert"):
         command, *rest = without_user_dir(words)
         if "..." in rest or command.startswith("-"):
             check_mention([command, *rest])
@@ -166,7 +130,7 @@ def test_our_commands_are_taken_as_they_are_written(page, capsys):
 
 @each_page
 def test_our_commands_that_are_named_exist(page):
-    for text in mentions(page):
+    for text in pages.mentions(page):
         if text.startswith("visualbert "):
             check_mention(without_user_dir(text.split()))
 
@@ -174,12 +138,12 @@ def test_our_commands_that_are_named_exist(page):
 @pytest.mark.parametrize("page", [p for p in PAGES if pages.name(p) not in RUN_BY_THEIR_OWN_TEST], ids=pages.name)
 def test_runs_that_are_shown_are_configured(page, configure: Callable, monkeypatch):
     monkeypatch.chdir(ROOT)
-    for words in commands(page, *MMF_COMMANDS):
+    for words in pages.commands(page, *MMF_COMMANDS):
         configuration = configure(*words[1:])
         assert configuration.get_config().model == "visualbert"
-    for text in mentions(page):
+    for text in pages.mentions(page):
         for config in re.findall(r"\bconfig=(projects/\S+\.yaml)", text):
-            for path in braces(config):
+            for path in pages.braces(config):
                 assert "<" in path or (ROOT / path).is_file(), path
 
 
@@ -200,14 +164,3 @@ def test_commands_that_the_code_tells_of_exist():
         for match in re.findall(r"(?:run|with|:|`|see|give:) ?visualbert ([a-z][a-z-]*)", path.read_text())
     }
     assert told and told <= set(COMMANDS), told - set(COMMANDS)
-
-
-@pytest.mark.parametrize("name", [name for name, task in catalog.tasks().items() if task.rows])
-def test_a_tasks_page_has_the_papers_row_and_its_phases(name):
-    task = catalog.task(name)
-    page = ROOT / "mmf_visualbert" / "tasks" / name / "README.md"
-    text = page.read_text(encoding="utf-8")
-    for value in task.rows["full"].values.values():
-        assert re.search(rf"(?<![\d.]){value:g}0?(?![\d.])", text), value
-    shown = {words[1].removeprefix("config=") for words in commands(page, "mmf_run")}
-    assert {f"projects/visualbert/configs/{name}/{phase.name}.yaml" for phase in task.variants["full"]} <= shown
