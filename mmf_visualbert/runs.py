@@ -1,18 +1,16 @@
 """From a checkpoint or a config to its parts, without MMF."""
 
-import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
 
 from mmf_visualbert import catalog
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.files import require
+from mmf_visualbert.files import read_torch, require
 from mmf_visualbert.modules.batch import visual_bert_inputs
 from mmf_visualbert.modules.parts import ModelParts, build_parts
 from mmf_visualbert.modules.visual_bert import VisualBertEncoder
@@ -218,11 +216,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         InputError: where it is missing or is no checkpoint of weights and plain containers.
     """
-    try:
-        stored = torch.load(require(path), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path} is not readable as a checkpoint ({first}); name a .ckpt or .pth of a run") from error
+    stored = read_torch(require(path), refusal="is not readable as a checkpoint")
     if not isinstance(stored, dict):
         raise InputError(
             f"{path} holds {type(stored).__name__} in place of a checkpoint; name a .ckpt or .pth of a run"

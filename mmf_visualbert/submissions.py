@@ -3,7 +3,6 @@
 What a task's file is, and where it goes, stands in `tasks/<task>/leaderboard.py`.
 """
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +10,7 @@ from typing import NamedTuple
 from mmf_visualbert import catalog
 from mmf_visualbert.contracts import Entry, Id, Leaderboard
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.files import require
+from mmf_visualbert.files import require, writing
 
 
 class Written(NamedTuple):
@@ -86,16 +85,11 @@ def write(task: str, predictions: Iterable[Entry], path: Path, annotations: Path
     if wanted is not None:
         order = {entry_id: place for place, entry_id in enumerate(wanted)}
         kept = dict(sorted(kept.items(), key=lambda item: order.get(item[0], len(order))))
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_text(_text(board, task, kept), encoding="utf-8")
+    path, text = Path(path), _text(board, task, kept)
+    with writing(path) as file:
+        file.write(text.encode())
         if wanted is not None:
-            _refuse(find_faults(board, partial, wanted), task, path)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+            _refuse(find_faults(board, Path(file.partial), wanted), task, path)
     return Written(len(kept), len(entries) - len(kept))
 
 

@@ -6,8 +6,6 @@ word speaks for a phrase and what counts as agreement; as in fine-tuning it is t
 with an IoU of at least 0.5 with any gold box. A phrase that no region matches, or that was cut off, is a miss.
 """
 
-import csv
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import write_rows
 from mmf_visualbert.modules.batch import visual_bert_inputs
 from mmf_visualbert.modules.inputs import Encoded
 from mmf_visualbert.modules.visual_bert import VisualBertEncoder
@@ -73,16 +72,13 @@ class EntityGrounding:
 
     def write_csv(self, path: Path) -> None:
         """One line a head: layer, head, accuracy, attention_to_regions, active (1 or 0)."""
-        temporary = Path(f"{path}.partial")
         active = self.active()
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(COLUMNS)
-            for row, layer in enumerate(self.layers):
-                for head, accuracy in enumerate(self.accuracy[row].tolist()):
-                    share = f"{self.attention_to_regions[row, head]:.6f}"
-                    writer.writerow([layer, head + 1, f"{accuracy:.6f}", share, int(active[row, head])])
-        os.replace(temporary, path)
+        rows: list[Sequence[object]] = [COLUMNS]
+        for row, layer in enumerate(self.layers):
+            for head, accuracy in enumerate(self.accuracy[row].tolist()):
+                share = f"{self.attention_to_regions[row, head]:.6f}"
+                rows.append([layer, head + 1, f"{accuracy:.6f}", share, int(active[row, head])])
+        write_rows(path, rows)
 
 
 @torch.no_grad()

@@ -8,9 +8,10 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from mmf_visualbert.checkpoints.convert import convert, revert
-from mmf_visualbert.checkpoints.files import read_checkpoint, write_text, write_torch, write_transformers
+from mmf_visualbert.checkpoints.files import read_checkpoint, write_transformers
 from mmf_visualbert.checkpoints.settings import attention_heads_of, sizes
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import write_text, write_torch
 from mmf_visualbert.tasks.vqa2.answers import AnswerVocabulary
 
 WORDS = "embeddings.word_embeddings.weight"
@@ -53,8 +54,8 @@ def convert_from(
         origin=str(weights),
     )
     command = f"# Included after a configuration of projects/visualbert, this fits the model to {out.name}.\n"
-    write_torch({"model": converted.state_dict}, out)
-    write_text(command + OmegaConf.to_yaml(OmegaConf.create(converted.settings)), out.with_suffix(".yaml"))
+    write_torch(out, {"model": converted.state_dict})
+    write_text(out.with_suffix(".yaml"), command + OmegaConf.to_yaml(OmegaConf.create(converted.settings)))
     lines = [*converted.report.lines(), *heads.lines()]
     lines += [f"checkpoint: {out}", f"configuration: {out.with_suffix('.yaml')}"]
     if "heads.visualbert_answer.classifier.weight" in converted.state_dict and answers is None:
@@ -83,7 +84,7 @@ def convert_to(target: str, weights: Path, out: Path, attention_heads: int | Non
     if target == "transformers":
         write_transformers(reverted, transformers_config(state, heads.number), out)
     else:
-        write_torch({"model": reverted} if target == "mmf" else reverted, out)
+        write_torch(out, {"model": reverted} if target == "mmf" else reverted)
     return [
         *report.lines(),
         *(heads.lines() if target == "transformers" else ()),

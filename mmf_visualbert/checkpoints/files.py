@@ -1,18 +1,13 @@
-"""Weights from files of many kinds, never unpickled unrestricted, and checkpoints written whole or not at all."""
+"""Weights from files of many kinds, and folders of transformers written whole or not at all."""
 
-import json
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import read_json, read_safetensors, read_torch, writing_folder
 
 NESTED = ("model", "state_dict", "model_state_dict")
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -47,7 +42,7 @@ def read_checkpoint(path: str | Path) -> StoredWeights:
     if file.suffix == ".safetensors":
         state: Any = read_safetensors(file)
     else:
-        state = read_torch(file)
+        state = read_torch(file, refusal="cannot be read as weights")
     if not config and isinstance(state, Mapping):
         config = state.get("config")
     for key in NESTED:
@@ -78,26 +73,6 @@ def weights_file(path: Path) -> Path:
     raise InputError(f"the folder {path} holds neither {' nor '.join(WEIGHTS)}; give a folder saved by transformers")
 
 
-def read_safetensors(file: Path) -> dict[str, Tensor]:
-    """Tensors of a safetensors file."""
-    try:
-        return load_file(file)
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{file} is no whole safetensors file ({error}); get it again") from error
-
-
-def read_torch(file: Path) -> Any:
-    """What torch saved, without running anything that the file names."""
-    try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a kind of its own for each way in which a file can be wrong
-        reason = str(error).strip().split("\n")[0].rstrip(".")
-        raise InputError(
-            f"{file} cannot be read as weights ({reason}); get it again if it is damaged, or save the state_dict alone "
-            "if it holds other objects"
-        ) from error
-
-
 def read_config(path: str | Path) -> dict[str, Any]:
     """config.json of a folder of transformers; empty where `path` is a file.
 
@@ -107,29 +82,12 @@ def read_config(path: str | Path) -> dict[str, Any]:
     if not Path(path).is_dir():
         return {}
     file = Path(path) / "config.json"
-    try:
-        return json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file} is missing or no json; give a folder saved by transformers") from error
-
-
-def write_torch(content: Any, path: str | Path) -> None:
-    """Save `content` under `path`; the file appears when it is whole."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        torch.save(content, partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def write_text(text: str, path: str | Path) -> None:
-    """Save `text` under `path`; the file appears when it is whole."""
-    partial = Path(path).with_name(f"{Path(path).name}.partial")
-    partial.write_text(text)
-    os.replace(partial, path)
+    if not file.is_file():
+        raise InputError(f"{file} is missing or no json; give a folder saved by transformers")
+    config = read_json(file)
+    if not isinstance(config, dict):
+        raise InputError(f"{file} is no json object; give a folder saved by transformers")
+    return config
 
 
 def write_transformers(state: Mapping[str, Tensor], config: Any, folder: str | Path) -> None:
@@ -148,12 +106,7 @@ def write_transformers(state: Mapping[str, Tensor], config: Any, folder: str | P
     folder = Path(folder)
     if folder.exists():
         raise InputError(f"{folder} exists already; give another folder or remove it")
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
+    with writing_folder(folder) as partial:
         config.save_pretrained(partial)
         tensors = {name: value.detach().clone().contiguous() for name, value in state.items()}
         save_file(tensors, partial / "model.safetensors", metadata={"format": "pt"})
-        os.replace(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> None:
     import torch
 
     from mmf_visualbert.benchmark import report
-    from mmf_visualbert.reproduce.results import write_json
+    from mmf_visualbert.files import write_json
 
     if "device" in options and options.device is None:
         options.device = "cuda" if torch.cuda.is_available() else "cpu"

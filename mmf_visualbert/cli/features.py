@@ -14,7 +14,7 @@ import argparse
 from dataclasses import asdict
 
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.features import maintenance
+from mmf_visualbert.features import maintenance, stating
 from mmf_visualbert.features.converters import FORMATS
 from mmf_visualbert.features.info import DTYPES
 from mmf_visualbert.features.store import FeatureStore
@@ -88,7 +88,7 @@ def run_info(options: argparse.Namespace) -> int:
         wrong = [pair for pair in options.set if "=" not in pair]
         if wrong:
             raise InputError(f"--set takes NAME=VALUE, as detector=pythia_x152, not '{wrong[0]}'")
-        maintenance.state(options.store, dict(pair.split("=", 1) for pair in options.set))
+        stating.state(options.store, dict(pair.split("=", 1) for pair in options.set))
     store = FeatureStore(options.store)
     about: dict[str, object] = {"images": len(store), "files": len(store.files)}
     about["bytes"] = sum(maintenance.size_on_disk(path) for path in store.file_paths())

@@ -46,9 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Runs what is not finished yet, prints the row."""
+    from mmf_visualbert.files import write_json
     from mmf_visualbert.reproduce.merge import joint_metrics, merge_phases
     from mmf_visualbert.reproduce.plan import make_plan
-    from mmf_visualbert.reproduce.results import table, write_json
+    from mmf_visualbert.reproduce.results import table
     from mmf_visualbert.reproduce.run import prepare, run_all
 
     plan = make_plan(options.task, options.variant, options.scale)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from mmf_visualbert.contracts import Entry
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.files import read_json
+from mmf_visualbert.files import read_json, read_rows
 
 
 class JsonEntry(NamedTuple):
@@ -68,13 +68,8 @@ def csv_rows(path: Path) -> Iterator[CsvRow]:
     Raises:
         InputError: where it is none.
     """
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = csv.reader(file)
-        try:
-            for row in rows:
-                yield CsvRow(rows.line_num, row)
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise InputError(f"{path} is no csv after line {rows.line_num} ({error}); write it anew") from None
+    for number, row in read_rows(path):
+        yield CsvRow(number, row)
 
 
 def is_number(text: str) -> bool:

@@ -4,23 +4,20 @@ Each reader gives (the image's id as the source has it, its record). `KeyPattern
 """
 
 import base64
-import csv
-import io
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import lmdb
 import numpy as np
 
-from mmf_visualbert import unpickle
 from mmf_visualbert.compat.optional import require
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features import records
+from mmf_visualbert.features.environments import key_text, open_file
 from mmf_visualbert.features.store import FeatureStore, RegionRecord
+from mmf_visualbert.files import read_npy, read_npz, read_pickle, read_rows
 
 Records = Iterator[tuple[str, RegionRecord]]
 
@@ -78,12 +75,20 @@ def from_npy_folder(path: str) -> Records:
         raise InputError(f"{path} holds no .npy file; give the folder that the extraction wrote")
     for file in found:
         identity = str(file.relative_to(folder).with_suffix(""))
-        array = unpickle.load_npy(str(file))
+        array = read_npy(file)
         item = array.item() if array.dtype == object and array.ndim == 0 else {"features": array}
         beside = file.with_name(f"{file.stem}_info.npy")
         if beside.is_file():
-            item = {**unpickle.load_npy(str(beside)).item(), "features": item["features"]}
-        yield identity, _from_dict(item, str(file))
+            item = {**_item(read_npy(beside), beside), "features": _item(item, file).get("features")}
+        yield identity, _from_dict(_item(item, file), str(file))
+
+
+def _item(value: Any, path: Path) -> dict[str, Any]:
+    """The dict that a file of MMF's scripts holds."""
+    value = value.item() if isinstance(value, np.ndarray) and value.shape == () else value
+    if not isinstance(value, dict):
+        raise InputError(f"{path} holds no dict with the features of an image; give the files that MMF's script wrote")
+    return value
 
 
 def _from_dict(item: dict[str, Any], where: str) -> RegionRecord:
@@ -112,7 +117,7 @@ def from_lxmert_tsv(path: str) -> Records:
 
 
 def _from_tsv(path: str, columns: tuple[str, ...]) -> Records:
-    for number, row in _rows(path):
+    for number, row in read_rows(path, "\t", quoted=False):
         where = f"{path}, line {number}"
         if len(row) != len(columns):
             raise InputError(f"{where} has {len(row)} columns and {len(columns)} are expected ({', '.join(columns)})")
@@ -130,15 +135,6 @@ def _from_tsv(path: str, columns: tuple[str, ...]) -> Records:
                 *rest,
             ),
         )
-
-
-def _rows(path: str) -> Iterator[tuple[int, list[str]]]:
-    csv.field_size_limit(min(sys.maxsize, (1 << 31) - 1))
-    try:
-        with open(path, encoding="utf-8", newline="") as stream:
-            yield from enumerate(csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE), 1)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as a tab-separated file ({error}); check the path") from None
 
 
 def _decoded(text: str, dtype: str, count: int, where: str) -> np.ndarray:
@@ -165,12 +161,15 @@ def from_ban_hdf5(path: str) -> Records:
     h5py = require("h5py", "reading BAN's features")
     beside = path.removesuffix(".hdf5").removesuffix("36") + "_imgid2idx.pkl"
     beside = beside if os.path.exists(beside) else path.removesuffix(".hdf5") + "_imgid2idx.pkl"
+    if not (os.path.isfile(path) and os.path.isfile(beside)):
+        raise InputError(f"{path} and {beside} have to be there both; download the missing one")
+    places = read_pickle(beside)
+    if not isinstance(places, dict) or not all(isinstance(place, int | np.integer) for place in places.values()):
+        raise InputError(f"{beside} is no list of the places of images; download it again")
     try:
-        with open(beside, "rb") as stream:
-            places = unpickle.load(stream, beside)
         file = h5py.File(path, "r")
     except OSError as error:
-        raise InputError(f"{path} and {beside} have to be there both ({error}); download the missing one") from None
+        raise InputError(f"{path} is no whole HDF5 file ({error}); download it again") from None
     with file:
         for identity, place in places.items():
             start, end = file["pos_boxes"][place] if "pos_boxes" in file else (place, place + 1)
@@ -195,23 +194,24 @@ def from_uniter(path: str) -> Records:
     """
     if any(Path(path).glob("*.npz")):
         for file in sorted(Path(path).glob("*.npz")):
-            yield file.stem, _from_npz(file.read_bytes(), str(file))
+            yield file.stem, _from_npz(file, str(file))
         return
     if not Path(path).exists():
         raise InputError(f"there is no folder or LMDB {path}; correct the path")
-    with lmdb.open(path, subdir=os.path.isdir(path), readonly=True, lock=False) as environment:
-        for name, value in environment.begin().cursor():
-            if name != b"__keys__":
-                yield name.decode().removesuffix(".npz"), _from_npz(value, f"{path}, record '{name.decode()}'")
+    store = open_file(path)
+    for name in store.names():
+        if name != b"__keys__":
+            key = key_text(name, path).removesuffix(".npz")
+            yield key, _from_npz(bytes(store.get(name) or b""), f"{path}, record '{key}'")
 
 
-def _from_npz(raw: bytes, where: str) -> RegionRecord:
+def _from_npz(source: bytes | Path, where: str) -> RegionRecord:
     try:
-        with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
-            boxes = np.asarray(arrays["norm_bb"], np.float32)[:, :4]
-            confidence = np.asarray(arrays["conf"], np.float32).ravel() if "conf" in arrays.files else None
-            return RegionRecord(arrays["features"], boxes, scores=confidence)
-    except Exception as error:  # numpy raises many kinds for a file that is no .npz
+        arrays = read_npz(source, ("features", "norm_bb", "conf"), where)
+        boxes = np.asarray(arrays["norm_bb"], np.float32)[:, :4]
+        confidence = np.asarray(arrays["conf"], np.float32).ravel() if "conf" in arrays else None
+        return RegionRecord(arrays["features"], boxes, scores=confidence)
+    except (ValueError, KeyError, IndexError) as error:
         raise InputError(
             f"{where} is no .npz with features and norm_bb ({error}); of UNITER's LMDBs the compressed ones are read"
         ) from None
@@ -219,7 +219,7 @@ def _from_npz(raw: bytes, where: str) -> RegionRecord:
 
 def from_vinvl_tsv(path: str) -> Records:
     """VinVL's `predictions.tsv` (objects with a feature each) or `features.tsv`; of 2,054 numbers 2,048."""
-    for number, row in _rows(path):
+    for number, row in read_rows(path, "\t", quoted=False):
         where = f"{path}, line {number}"
         try:
             item = json.loads(row[1])

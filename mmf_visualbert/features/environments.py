@@ -7,13 +7,16 @@ spawned opens its own.
 
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
 
 import lmdb
 
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.features.pages import Pages
 from mmf_visualbert.features.readahead import Readahead
+from mmf_visualbert.files import reading
 
 # Seconds from which on a record is taken to have come from a disk: from memory it takes a tenth of them.
 _FROM_DISK = 1e-4
@@ -46,15 +49,71 @@ class OpenFile:
             return self._of_thread.transaction
 
     def get(self, name: bytes) -> memoryview | None:
-        """The bytes of a record, not copied, in memory; None where there is none."""
+        """The bytes of a record, not copied, in memory; None where there is none.
+
+        Raises:
+            InputError: where the file is damaged.
+        """
         if self._hints:
             self._hints -= 1
             self.readahead.will_need(name)
         begin = perf_counter()
-        raw = self.transaction.get(name)
+        try:
+            raw = self.transaction.get(name)
+        except lmdb.BadValsizeError:  # empty, or longer than a key can be
+            return None
+        except lmdb.Error as error:
+            raise damaged(self.path, error) from error
         if perf_counter() - begin > _FROM_DISK:
             self._hints = _HINTS
         return None if raw is None else memoryview(raw)
+
+    def has(self, name: bytes) -> bool:
+        """Whether there is a record; its bytes are not touched.
+
+        Raises:
+            InputError: where the file is damaged.
+        """
+        try:
+            return bool(name) and self.transaction.cursor().set_key(name)
+        except lmdb.BadValsizeError:
+            return False
+        except lmdb.Error as error:
+            raise damaged(self.path, error) from error
+
+    def names(self) -> Iterator[bytes]:
+        """The names of all records, in LMDB's order.
+
+        Raises:
+            InputError: where the file is damaged.
+        """
+        try:
+            for name in self.transaction.cursor().iternext(keys=True, values=False):
+                yield bytes(name)
+        except lmdb.Error as error:
+            raise damaged(self.path, error) from error
+
+    def __len__(self) -> int:
+        return self.transaction.stat()["entries"]
+
+
+def damaged(path: str, error: lmdb.Error) -> InputError:
+    """The sentence about a file in which LMDB does not find its way."""
+    return InputError(f"{path} is damaged ({error}); build, copy or download it again")
+
+
+def key_text(name: bytes, path: str) -> str:
+    """An image's key from the name of its record.
+
+    Raises:
+        InputError: where it is no text.
+    """
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        raise InputError(
+            f"{path} has a record whose key is no text ({name[:40]!r}); build or download it again"
+        ) from None
 
 
 _open_files: dict[tuple[int, int], OpenFile] = {}
@@ -67,8 +126,10 @@ def data_file(path: str) -> str:
     Raises:
         InputError: where there is none.
     """
-    found = Path(path) / "data.mdb" if Path(path).is_dir() else Path(path)
-    if not found.is_file():
+    with reading(path):
+        found = Path(path) / "data.mdb" if Path(path).is_dir() else Path(path)
+        there = found.is_file()
+    if not there:
         raise InputError(f"there is no feature store {path}; extract, convert or download it, or correct the path")
     return str(found)
 
@@ -77,15 +138,36 @@ def open_file(path: str) -> OpenFile:
     """Maps the store at `path` for reading, or gives the map that this process has of the same file.
 
     Raises:
-        InputError: where the file is missing, not an LMDB file, or open in another way in this process.
+        InputError: where the file is missing, not an LMDB file, cut off, or open in another way in this process.
     """
     file = data_file(path)
-    status = os.stat(file)
-    identity = (status.st_dev, status.st_ino)  # an open file keeps its inode, so that no other file can get it
-    with _opening:
+    with reading(path), _opening:
+        status = os.stat(file)
+        identity = (status.st_dev, status.st_ino)  # an open file keeps its inode, so that no other file can get it
         if identity not in _open_files:
-            _open_files[identity] = OpenFile(path, _map(file, path), Readahead(file))
+            pages = whole_pages(file, path)
+            _open_files[identity] = OpenFile(path, _map(file, path), Readahead(pages))
         return _open_files[identity]
+
+
+def whole_pages(file: str, path: str) -> Pages:
+    """The pages of a file, all of them there; LMDB would look for what is missing, and end the process.
+
+    Args:
+        file: of the data.
+        path: names the store in messages.
+
+    Raises:
+        InputError: where the file is empty or cut off.
+    """
+    if not os.path.getsize(file):
+        raise InputError(f"{path} is empty; build, copy or download it again")
+    pages = Pages(file)
+    if pages.is_cut_off():
+        raise InputError(
+            f"{path} is cut off: {len(pages.map)} of {pages.stated_size()} bytes are there; copy or download it again"
+        )
+    return pages
 
 
 def _map(file: str, path: str) -> lmdb.Environment:

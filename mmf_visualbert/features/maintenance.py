@@ -1,12 +1,11 @@
-"""What `visualbert features` does: build and convert, merge, describe, check, compare."""
+"""What `visualbert features` does: build and convert, merge, check, compare."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import lmdb
 import numpy as np
 import torch
 from tqdm import tqdm
@@ -14,7 +13,7 @@ from tqdm import tqdm
 from mmf_visualbert import unpickle
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features import converters, records
-from mmf_visualbert.features.environments import data_file
+from mmf_visualbert.features.environments import data_file, key_text
 from mmf_visualbert.features.info import StoreInfo
 from mmf_visualbert.features.records import RegionRecord
 from mmf_visualbert.features.sizes import image_sizes
@@ -114,47 +113,6 @@ def merge(paths: Sequence[str], out: str | Path, dtype: str | None = None, progr
     return Written(count, repeated=repeated)
 
 
-def state(path: str, about: Mapping[str, str]) -> StoreInfo:
-    """Writes into a store what it says about itself; what is not given stays, or is counted in its first record.
-
-    Raises:
-        InputError: for a name that a store does not state, or a value of the wrong type.
-    """
-    known = {field.name: field.type for field in fields(StoreInfo)}
-    values: dict[str, Any] = {}
-    for name, value in about.items():
-        if name not in known or name in ("version", "dtype"):
-            raise InputError(f"'{name}' cannot be set; a store states {', '.join(known)}")
-        values[name] = _number(name, value) if known[name] is int else value
-    file = data_file(path)
-    with lmdb.open(file, subdir=False, map_size=1 << 40, max_dbs=0) as environment:
-        with environment.begin(write=True) as transaction:
-            values = {**_stated(transaction, path), **values}
-            if "detector" not in values:
-                raise InputError(f"{path} says nothing yet; state its detector at least: --set detector=NAME")
-            info = StoreInfo(**values)
-            transaction.put(records.INFO_RECORD, info.to_json())
-    Path(f"{file}-lock").unlink(missing_ok=True)
-    return info
-
-
-def _number(name: str, value: str) -> int:
-    if not value.isdigit():
-        raise InputError(f"'{name}' is a whole number, not '{value}'")
-    return int(value)
-
-
-def _stated(transaction: lmdb.Transaction, path: str) -> dict[str, Any]:
-    raw = transaction.get(records.INFO_RECORD)
-    if raw is not None:
-        return asdict(StoreInfo.from_json(bytes(raw), path))
-    for raw_name, value in transaction.cursor():
-        if (name := bytes(raw_name)) not in records.RESERVED:
-            features = records.decode(memoryview(value), (name.decode(),), f"{path}, record '{name.decode()}'").features
-            return {"dimension": features.shape[1], "regions": len(features), "dtype": str(features.dtype)}
-    raise InputError(f"{path} holds no record")
-
-
 def check(
     paths: Sequence[str], covers: Mapping[str, Sequence[str]] | None = None, progress: bool = False
 ) -> Iterator[str]:
@@ -173,16 +131,14 @@ def check(
     _ = store.info  # refuses stores of two detectors
     for path, info, file in zip(store.file_paths(), store.infos(), store.files, strict=True):
         names = []
-        cursor = file.transaction.cursor()
-        for name in tqdm(cursor.iternext(keys=True, values=False), desc=path, unit="img", disable=not progress):
-            key = bytes(name)
-            if key in records.RESERVED:
+        for name in tqdm(file.names(), desc=path, unit="img", disable=not progress):
+            if name in records.RESERVED:
                 continue
-            names.append(key)
-            raw = file.get(key)
-            wrong = None if raw is None else _check_record(raw, key.decode(), info)
+            names.append(name)
+            key, raw = key_text(name, path), file.get(name)
+            wrong = None if raw is None else _check_record(raw, key, info)
             if wrong:
-                yield f"{path}, record '{key.decode()}' has {wrong}"
+                yield f"{path}, record '{key}' has {wrong}"
         yield from _check_keys(file.get(records.KEYS_RECORD), names, path)
     for annotations, keys in (covers or {}).items():
         missing = [key for key in keys if key not in store]
@@ -221,8 +177,12 @@ def _disagreement(fast: RegionRecord, pickled: RegionRecord) -> str | None:
 def _check_keys(raw: memoryview | None, names: list[bytes], path: str) -> Iterator[str]:
     if raw is None:
         yield f"{path} has no list of keys, so that MMF cannot read it; build it again"
-    elif len(listed := unpickle.loads(raw, f"{path}, record 'keys'")) != len(names) or sorted(listed) != names:
-        yield f"{path} lists {len(listed)} keys and holds {len(names)} other or more records; build it again"
+    else:
+        listed = unpickle.loads(raw, f"{path}, record 'keys'")
+        if not isinstance(listed, list) or not all(isinstance(name, bytes) for name in listed):
+            yield f"{path} has a list of keys that is none, so that MMF cannot read it; build it again"
+        elif sorted(listed) != names:
+            yield f"{path} lists {len(listed)} keys and holds {len(names)} other or more records; build it again"
     try:
         records.check_keys(name.decode() for name in names)
     except InputError as error:

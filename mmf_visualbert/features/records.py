@@ -102,7 +102,10 @@ def check_key(key: str) -> bytes:
     Raises:
         InputError: for a key that LMDB or MMF's reader would not find again.
     """
-    encoded = key.encode()
+    try:
+        encoded = key.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"the key {key!r} holds half a character; give the image another name") from None
     if not key or encoded in RESERVED:
         raise InputError(f"'{key}' cannot be the key of an image; give the image another name")
     if len(encoded) > 511:

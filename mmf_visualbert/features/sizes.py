@@ -1,9 +1,9 @@
 """Widths and heights of images, from annotation files that state them."""
 
-import json
 from pathlib import Path
 
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import read_json
 
 
 def image_sizes(path: str) -> dict[str, tuple[int, int]]:
@@ -13,7 +13,7 @@ def image_sizes(path: str) -> dict[str, tuple[int, int]]:
         InputError: for a file of another form.
     """
     try:
-        images = json.loads(Path(path).read_text(encoding="utf-8"))["images"]
+        images = read_json(path)["images"]
         return {Path(one["file_name"]).stem: (int(one["width"]), int(one["height"])) for one in images}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise InputError(f"{path} has no images with file_name, width and height ({error}); give COCO's file") from None

@@ -8,7 +8,7 @@ import numpy as np
 
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features import records
-from mmf_visualbert.features.environments import OpenFile, open_file
+from mmf_visualbert.features.environments import OpenFile, key_text, open_file
 from mmf_visualbert.features.info import StoreInfo
 from mmf_visualbert.features.records import RegionRecord
 from mmf_visualbert.features.writer import FeatureStoreWriter
@@ -52,21 +52,18 @@ class FeatureStore:
 
     def __contains__(self, key: str) -> bool:
         """Whether there is a record for the image; its bytes are not touched."""
-        return any(self._has(file, name) for name in self._names(key) for file in self.files)
+        return any(file.has(_name(name)) for name in self._names(key) for file in self.files)
 
     def __len__(self) -> int:
         """Number of records in all stores; an image that two stores hold counts twice."""
-        return sum(
-            file.transaction.stat()["entries"] - sum(self._has(file, name) for name in records.RESERVED)
-            for file in self.files
-        )
+        return sum(len(file) - sum(file.has(name) for name in records.RESERVED) for file in self.files)
 
     def keys(self) -> Iterator[str]:
         """Every record's key, store by store, in LMDB's order; an image that two stores hold comes twice."""
         for file in self.files:
-            for name in file.transaction.cursor().iternext(keys=True, values=False):
-                if (name := bytes(name)) not in records.RESERVED:
-                    yield name.decode()
+            for name in file.names():
+                if name not in records.RESERVED:
+                    yield key_text(name, file.path)
 
     @property
     def info(self) -> StoreInfo | None:
@@ -90,7 +87,7 @@ class FeatureStore:
 
     def infos(self) -> list[StoreInfo | None]:
         """What each file says about itself, in order."""
-        raw = [(file.path, file.transaction.get(records.INFO_RECORD)) for file in self.files]
+        raw = [(file.path, file.get(records.INFO_RECORD)) for file in self.files]
         return [None if value is None else StoreInfo.from_json(bytes(value), path) for path, value in raw]
 
     def file_paths(self) -> list[str]:
@@ -129,7 +126,7 @@ class FeatureStore:
             InputError: where no store has the image, or the record is damaged or another image's.
         """
         name, raw, path = self._find(key)
-        return records.decode(raw, (key, name.decode()), _where(path, name))
+        return records.decode(raw, (key, name.decode("utf-8", "replace")), _where(path, name))
 
     def read_into(self, key: str, out: np.ndarray | Callable[[np.dtype], np.ndarray], cut: bool = False) -> int:
         """Copies an image's features into a batch, once, and fills the rest of `out` with zeros.
@@ -154,7 +151,7 @@ class FeatureStore:
             if count >= 0:
                 return count
         where = _where(path, name)
-        features = records.decode(raw, (key, name.decode()), where).features
+        features = records.decode(raw, (key, name.decode("utf-8", "replace")), where).features
         out = out(features.dtype) if callable(out) else out
         count = len(features)
         if features.ndim != 2:
@@ -179,7 +176,7 @@ class FeatureStore:
     def _find(self, key: str) -> tuple[bytes, memoryview, str]:
         files = self._files or self.files
         for name in self._names(key) if self.bare_numbers else (key,):
-            encoded = name.encode()
+            encoded = _name(name)
             if encoded in records.RESERVED or not encoded:
                 break
             for file in files:
@@ -190,18 +187,21 @@ class FeatureStore:
 
     def _mend(self, key: str) -> str:
         number = records.trailing_number(key)
-        if number is not None and any(self._has(file, str(number)) for file in self.files):
+        if number is not None and any(file.has(_name(str(number))) for file in self.files):
             return f"there is a record '{number}': if it is this image's, read the store with bare_numbers"
         return "extract them, or name the store that has them"
 
-    @staticmethod
-    def _has(file: OpenFile, name: str | bytes) -> bool:
-        encoded = name.encode() if isinstance(name, str) else name
-        return bool(encoded) and file.transaction.cursor().set_key(encoded)
+
+def _name(key: str) -> bytes:
+    """The name of an image's record; of a key with half a character one that no store has."""
+    try:
+        return key.encode()
+    except UnicodeEncodeError:
+        return key.encode("utf-8", "surrogatepass")
 
 
 def _where(path: str, name: bytes) -> str:
-    return f"{path}, record '{name.decode()}'"
+    return f"{path}, record '{name.decode('utf-8', 'replace')}'"
 
 
 def shard_files(path: str) -> list[str]:

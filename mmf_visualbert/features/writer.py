@@ -13,10 +13,12 @@ import numpy as np
 
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features import records
+from mmf_visualbert.features.environments import key_text, whole_pages
 from mmf_visualbert.features.info import DTYPES, StoreInfo
 from mmf_visualbert.features.records import RegionRecord
+from mmf_visualbert.files import sync_folder, write_errors
 
-_MAP_SIZE = 1 << 40  # bytes of address space, as MMF's script reserves; the file grows with what is written
+MAP_SIZE = 1 << 40  # bytes of address space, as MMF's script reserves; the file grows with what is written
 _COMMIT_BYTES = 32 << 20
 
 
@@ -50,12 +52,10 @@ class FeatureStoreWriter:
             raise InputError(f"the dtype of a feature store is one of {', '.join(DTYPES)}, not '{dtype}'")
         self.path, self.partial = Path(path), Path(f"{path}.partial")
         self.info, self.dtype = replace(info, dtype=dtype), np.dtype(dtype)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = _OneWriter(self.path)
-        if not resume:
-            self.partial.unlink(missing_ok=True)
-        self._environment = self._open()
-        self._transaction = self._environment.begin(write=True)
+        with write_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = OneWriter(self.path)
+        self._environment, self._transaction = self._open(resume)
         self._uncommitted = 0
         self._keep_partial = resume
         self._open_ended, self._most = open_ended, 1
@@ -72,8 +72,6 @@ class FeatureStoreWriter:
             with contextlib.suppress(InputError):  # a full disk, which is what is being raised
                 self.commit()
         self._close()
-        if not self._keep_partial:
-            self.partial.unlink(missing_ok=True)
 
     def __contains__(self, key: str) -> bool:
         return bool(key) and self._transaction.cursor().set_key(key.encode())
@@ -82,7 +80,7 @@ class FeatureStoreWriter:
         """Keys of the records that are there, in LMDB's order."""
         for name in self._transaction.cursor().iternext(keys=True, values=False):
             if name not in records.RESERVED:
-                yield name.decode()
+                yield key_text(bytes(name), str(self.partial))
 
     def add(self, key: str, record: RegionRecord) -> None:
         """Adds one image.
@@ -107,7 +105,7 @@ class FeatureStoreWriter:
 
     def commit(self) -> None:
         """Brings everything added so far to the disk."""
-        with _disk_errors(self.partial):
+        with disk_errors(self.path):
             self._transaction.commit()
             self._transaction = self._environment.begin(write=True)
         self._uncommitted = 0
@@ -123,26 +121,40 @@ class FeatureStoreWriter:
             if not keys:
                 raise InputError(f"no record was added to {self.path}; a store needs at least one")
             records.check_keys(keys)
-        except InputError:
+            if self._open_ended:
+                self.info = replace(self.info, regions=self._most)
+                self._put(records.INFO_RECORD, self.info.to_json())
+            with disk_errors(self.path):
+                self._transaction.put(records.KEYS_RECORD, records.encode_keys(key.encode() for key in keys))
+                self._transaction.commit()
+                self._environment.sync(True)
+                self._environment.close()
+                os.replace(self.partial, self.path)
+                sync_folder(self.path.parent)
+        except BaseException:
             self._close()
             raise
-        if self._open_ended:
-            self.info = replace(self.info, regions=self._most)
-            self._put(records.INFO_RECORD, self.info.to_json())
-        with _disk_errors(self.partial):
-            self._transaction.put(records.KEYS_RECORD, records.encode_keys(key.encode() for key in keys))
-            self._transaction.commit()
-            self._environment.sync(True)
-        self._close(abort=False)
-        os.replace(self.partial, self.path)
+        self._lock.release()
 
-    def _open(self) -> lmdb.Environment:
+    def _open(self, resume: bool) -> tuple[lmdb.Environment, lmdb.Transaction]:
+        """Our own lock is enough, and LMDB's would be a file that it maps, which a full disk cannot have."""
         try:
-            return lmdb.open(
-                str(self.partial), subdir=False, map_size=_MAP_SIZE, mode=0o644, meminit=False, max_dbs=0, lock=True
+            with write_errors(self.path):
+                if not resume:
+                    self.partial.unlink(missing_ok=True)
+                elif self.partial.exists():
+                    whole_pages(str(self.partial), str(self.partial))
+            environment = lmdb.open(
+                str(self.partial), subdir=False, map_size=MAP_SIZE, mode=0o644, meminit=False, max_dbs=0, lock=False
             )
+            return environment, environment.begin(write=True)
+        except InputError:
+            self._lock.release()
+            raise
         except lmdb.Error as error:
             self._lock.release()
+            if not resume:
+                raise InputError(f"{self.path} cannot be written ({error}); free space on its disk") from None
             raise InputError(f"{self.partial} cannot be continued ({error}); remove it and start again") from None
 
     def _check_resumed(self) -> None:
@@ -150,7 +162,7 @@ class FeatureStoreWriter:
         if stated is None:
             self._put(records.INFO_RECORD, self.info.to_json())
             return
-        wrong = StoreInfo.from_json(stated, str(self.partial)).mismatches(vars(self.info))
+        wrong = StoreInfo.from_json(bytes(stated), str(self.partial)).mismatches(vars(self.info))
         if wrong:
             self._close()
             raise InputError(
@@ -171,27 +183,33 @@ class FeatureStoreWriter:
         return None
 
     def _put(self, key: bytes, value: bytes) -> None:
-        with _disk_errors(self.partial):
+        with disk_errors(self.path):
             self._transaction.put(key, value)
         self._uncommitted += len(value)
         if self._uncommitted >= _COMMIT_BYTES:
             self.commit()
 
-    def _close(self, abort: bool = True) -> None:
-        if abort:
-            self._transaction.abort()
+    def _close(self) -> None:
+        """Gives up; what was committed stays where the next one can go on with it."""
+        self._transaction.abort()
         self._environment.close()
-        Path(f"{self.partial}-lock").unlink(missing_ok=True)  # LMDB's own
+        if not self._keep_partial:
+            self.partial.unlink(missing_ok=True)
         self._lock.release()
 
 
-class _OneWriter:
-    """A lock on `path` + `.lock`, held by this process alone: decoding workers that outlive a killed run have none."""
+class OneWriter:
+    """A lock on `path` + `.lock`, held by this process alone: decoding workers that outlive a killed run have none.
+
+    Raises:
+        InputError: where another process has it, or nothing can be written there.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = Path(f"{path}.lock")
         while True:
-            self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            with write_errors(path):
+                self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
             try:
                 fcntl.lockf(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -200,6 +218,12 @@ class _OneWriter:
             if self._is_current():
                 return
             os.close(self.descriptor)  # the file was removed by its last holder in between
+
+    def __enter__(self) -> "OneWriter":
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.release()
 
     def _is_current(self) -> bool:
         try:
@@ -213,18 +237,14 @@ class _OneWriter:
         os.close(self.descriptor)
 
 
-class _disk_errors:  # noqa: N801  reads as a statement
+@contextlib.contextmanager
+def disk_errors(path: str | Path) -> Iterator[None]:
     """Turns what a full disk raises into one sentence."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if kind is not None and issubclass(kind, lmdb.Error | OSError):
-            raise InputError(
-                f"{self.path} cannot be written ({error}); free space on its disk and start again: "
-                "what was committed is kept where the run can be resumed"
-            ) from error
+    try:
+        with write_errors(path):
+            yield
+    except lmdb.Error as error:
+        raise InputError(
+            f"{path} cannot be written ({error}); free space on its disk and start again: "
+            "what was committed is kept where the run can be resumed"
+        ) from error

@@ -5,7 +5,6 @@ a special token: "[MASK]" written in a question is read as the brackets and lett
 """
 
 import functools
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +17,9 @@ from tokenizers.models import WordPiece
 from torch import Tensor
 
 from mmf_visualbert.catalog import register
+from mmf_visualbert.characters import whole_characters
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import read_json, read_lines
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 # Unicode's canonical decomposition, part of BERT's normalisation, makes at most this many characters of one.
@@ -78,15 +79,22 @@ class WordPieceTokenizer:
 
     def pieces(self, text: str) -> list[int]:
         """The ids of `text`, without special tokens."""
-        return self.tokenizer.encode(text, add_special_tokens=False).ids
+        return self._encode(text, is_pretokenized=False).ids
 
     def word_pieces(self, words: Sequence[str]) -> Pieces:
         """The ids of `words`, and which word owns which of them."""
-        encoding = self.tokenizer.encode(list(words), is_pretokenized=True, add_special_tokens=False)
+        encoding = self._encode(list(words), is_pretokenized=True)
         owners = np.asarray(encoding.word_ids, dtype=np.int64)
         starts = np.searchsorted(owners, np.arange(len(words)), side="left").tolist()
         ends = np.searchsorted(owners, np.arange(len(words)), side="right").tolist()
         return Pieces(encoding.ids, starts, ends)
+
+    def _encode(self, text: str | list[str], is_pretokenized: bool) -> tokenizers.Encoding:
+        try:
+            return self.tokenizer.encode(text, is_pretokenized=is_pretokenized, add_special_tokens=False)
+        except TypeError:  # of half a character, which Rust has no text for
+            text = whole_characters(text) if isinstance(text, str) else [whole_characters(word) for word in text]
+            return self.tokenizer.encode(text, is_pretokenized=is_pretokenized, add_special_tokens=False)
 
     def longer_than(self, texts: Sequence[str], limit: int) -> list[int]:
         """Indices of the texts that have more than `limit` pieces.
@@ -123,19 +131,21 @@ def load_tokenizer(name_or_path: str, lowercase: bool = True) -> WordPieceTokeni
 
 def _read_vocabulary(path: Path) -> dict[str, int]:
     """A vocab.txt (one piece a line) or tokenizer.json."""
+    if path.suffix != ".json":
+        return {piece: index for index, piece in enumerate(read_lines(path))}
     try:
-        text = path.read_text(encoding="utf-8")
-        if path.suffix == ".json":
-            return dict(json.loads(text)["model"]["vocab"])
-    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        return dict(read_json(path)["model"]["vocab"])
+    except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} cannot be read as a vocabulary ({error}); give a BERT's vocab.txt") from error
-    return {line.rstrip("\r"): index for index, line in enumerate(text.removesuffix("\n").split("\n"))}
 
 
 def _from_folder(folder: Path, lowercase: bool) -> WordPieceTokenizer:
     settings = folder / "tokenizer_config.json"
     if settings.is_file():
-        _check_lowercase(json.loads(settings.read_text(encoding="utf-8")).get("do_lower_case"), lowercase, folder)
+        stated = read_json(settings)
+        if not isinstance(stated, dict):
+            raise InputError(f"{settings} is no json object; put the vocabulary's own there, or remove it")
+        _check_lowercase(stated.get("do_lower_case"), lowercase, folder)
     for file in (folder / "vocab.txt", folder / "tokenizer.json"):
         if file.is_file():
             return WordPieceTokenizer(_read_vocabulary(file), lowercase, str(folder))

@@ -1,10 +1,8 @@
 """What a finished run of MMF measured, from its tensorboard log, and the row beside the paper's."""
 
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -83,11 +81,3 @@ def table(plan: Plan, metrics: Mapping[str, float]) -> str:
 
 def _cell(value: float | None, width: int) -> str:
     return f"{'-' if value is None else f'{value:.2f}':>{width}}"
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Writes JSON to a temporary name and renames it, so that nobody reads half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    os.replace(temporary, path)

@@ -1,7 +1,6 @@
 """Runs the phases of a plan one after the other, each from the best checkpoint of the one before."""
 
 import hashlib
-import json
 import subprocess
 import sys
 import time
@@ -12,8 +11,9 @@ from typing import Any, NamedTuple
 from omegaconf import OmegaConf
 
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import read_json, read_text, write_json, write_text
 from mmf_visualbert.reproduce.plan import Phase, Plan, phase_config
-from mmf_visualbert.reproduce.results import final_metrics, write_json
+from mmf_visualbert.reproduce.results import final_metrics
 from mmf_visualbert.yaml_config import merge
 
 
@@ -40,9 +40,8 @@ def prepare(plan: Plan, configs: Path, run: Path, seed: int, overrides: Sequence
     for phase in plan.phases:
         content = OmegaConf.to_yaml(OmegaConf.create(phase_config(plan, phase, configs, run)))
         config_file = run / f"{phase.name}.yaml"
-        if not config_file.exists() or config_file.read_text() != content:
-            config_file.parent.mkdir(parents=True, exist_ok=True)
-            config_file.write_text(content)
+        if not config_file.exists() or read_text(config_file) != content:
+            write_text(config_file, content)
         arguments = [f"config={config_file}", f"training.seed={seed}", *overrides]
         if phase.start_from is not None:
             best = run / phase.start_from / "best.ckpt"
@@ -140,4 +139,7 @@ def _changed(path: Path) -> int | None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text())
+    record = read_json(path)
+    if not isinstance(record, dict):
+        raise InputError(f"{path} is no json object; remove it, and the phase is run again")
+    return record

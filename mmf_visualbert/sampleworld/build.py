@@ -1,13 +1,11 @@
 """Makes a sample world appear in a folder as a whole, or not at all."""
 
-import json
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import read_json, writing_folder
 from mmf_visualbert.sampleworld.files import write_json, write_text
 from mmf_visualbert.sampleworld.sizes import sizes_for
 from mmf_visualbert.sampleworld.world import Row, World
@@ -53,20 +51,11 @@ def build(folder: Path, arguments: Arguments, say: Callable[[str], None]) -> lis
     if rows is not None:
         say(f"{folder} holds this world already")
         return rows
-    partial = folder.parent / f".{folder.name}.partial-{os.getpid()}"
-    try:
-        partial.mkdir(parents=True)
+    with writing_folder(folder) as partial:  # an empty folder gives way
         world = World(partial, arguments.seed, arguments.dimension, sizes_for(arguments.images), say)
         world.draw()
         write_text(partial / "README.md", _readme(arguments, world.rows))
         write_json(partial / MARKER, {"version": VERSION, **asdict(arguments), "summary": world.rows})
-        os.replace(partial, folder)  # an empty folder gives way
-    except BrokenPipeError:  # of whoever reads what `say` prints
-        raise
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written ({error.strerror or error}); choose another --out") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return world.rows
 
 
@@ -77,10 +66,10 @@ def _already_there(folder: Path, arguments: Arguments) -> list[Row] | None:
     if not folder.is_dir() or not any(folder.iterdir()):
         return None
     try:
-        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        marker = read_json(folder / MARKER)
         there = {name: marker[name] for name in ("version", *asdict(arguments))}
         rows = [Row(*row) for row in marker["summary"]]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         raise InputError(f"{folder} is not empty and holds no sample world; choose another --out") from None
     wanted = {"version": VERSION, **asdict(arguments)}
     different = [f"{name} {there[name]} instead of {wanted[name]}" for name in wanted if there[name] != wanted[name]]

@@ -15,7 +15,7 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8 text, making the folder where needed."""
+    """Writes UTF-8 text into the folder that is made as a whole, its own folder too where needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
 

@@ -11,7 +11,7 @@ import pytest
 
 from mmf_visualbert import coverage
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.features import maintenance
+from mmf_visualbert.features import maintenance, stating
 from mmf_visualbert.features.store import FeatureStore, FeatureStoreWriter, RegionRecord, StoreInfo, shard_name
 
 INFO = StoreInfo("toy", 8, 5)
@@ -132,12 +132,12 @@ def test_a_silent_store_can_be_told_whose_it_is(tmp_path):
         transaction.put(b"a", pickle.dumps({"feature_path": "a", "features": record(0).features}))
         transaction.put(b"keys", pickle.dumps([b"a"]))
     with pytest.raises(InputError, match="state its detector"):
-        maintenance.state(str(path), {"layer": "fc6"})
+        stating.state(str(path), {"layer": "fc6"})
     with pytest.raises(InputError, match="'colour' cannot be set"):
-        maintenance.state(str(path), {"colour": "red"})
+        stating.state(str(path), {"colour": "red"})
     with pytest.raises(InputError, match="whole number"):
-        maintenance.state(str(path), {"detector": "toy", "regions": "many"})
-    info = maintenance.state(str(path), {"detector": "toy", "regions": "100"})
+        stating.state(str(path), {"detector": "toy", "regions": "many"})
+    info = stating.state(str(path), {"detector": "toy", "regions": "100"})
     assert (info.dimension, info.regions, info.dtype) == (8, 100, "float32")
     store = FeatureStore(path)
     store.require(detector="toy", dimension=8)

@@ -10,6 +10,7 @@ import pytest
 
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features import environments, records
+from mmf_visualbert.features.pages import Pages
 from mmf_visualbert.features.readahead import Readahead
 from mmf_visualbert.features.store import FeatureStore, FeatureStoreWriter, RegionRecord, StoreInfo
 
@@ -87,12 +88,12 @@ def test_a_records_place_is_found_in_a_tree_of_several_levels(tmp_path):
     file, raw = FeatureStore(tmp_path / "a.lmdb").files[0], (tmp_path / "a.lmdb").read_bytes()
     assert file.transaction.stat()["depth"] >= 3
     for number, key in enumerate(keys):
-        place = file.readahead.place(key.encode())
+        place = file.readahead.pages.place(key.encode())
         assert (place is not None) == bool(number % 3)
         if place is not None:  # a page's 16 bytes come before the record's
             assert raw[place[0] + 16 : sum(place)] == bytes(file.transaction.get(key.encode()))
     for key in (b"", b"folder", b"folder/1", b"folder/1_xx", b"zzz"):
-        assert file.readahead.place(key) is None and not file.readahead.will_need(key)
+        assert file.readahead.pages.place(key) is None and not file.readahead.will_need(key)
 
 
 def test_a_file_that_is_no_store_gets_no_hints(tmp_path):
@@ -106,13 +107,13 @@ def test_a_file_that_is_no_store_gets_no_hints(tmp_path):
     for number, content in enumerate(damaged):
         path = tmp_path / str(number)
         path.write_bytes(content)
-        assert not Readahead(str(path)).will_need(b"image_1"), number
+        assert not Readahead(Pages(str(path))).will_need(b"image_1"), number
 
 
 def in_memory(readahead: Readahead, key: bytes) -> float:
     """The share of a record's pages that are in memory."""
-    place, size = readahead.place(key)
-    address = np.frombuffer(readahead._map, np.uint8).ctypes.data + place
+    place, size = readahead.pages.place(key)
+    address = np.frombuffer(readahead.pages.map, np.uint8).ctypes.data + place
     pages = -(-size // PAGE)
     found = (ctypes.c_ubyte * pages)()
     assert ctypes.CDLL(None).mincore(ctypes.c_void_p(address), ctypes.c_size_t(size), found) == 0
@@ -123,7 +124,7 @@ def test_a_hint_brings_one_record_into_memory_as_a_whole(tmp_path):
     path = tmp_path / "a.lmdb"
     keys = [f"image_{number}".encode() for number in range(40)]
     store_of(path, "float16", 2048, images=40, regions=100)
-    readahead = Readahead(str(path))
+    readahead = Readahead(Pages(str(path)))
     descriptor = os.open(path, os.O_RDONLY)
     os.fsync(descriptor)
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -140,7 +141,7 @@ def test_a_hint_brings_one_record_into_memory_as_a_whole(tmp_path):
 
 def test_records_in_order_are_left_to_the_systems_own_readahead(tmp_path):
     store_of(tmp_path / "a.lmdb", "float16", 2048, images=10, regions=100)
-    readahead = Readahead(str(tmp_path / "a.lmdb"))
+    readahead = Readahead(Pages(str(tmp_path / "a.lmdb")))
     order = [7, 2, 3, 4, 8, 0, 1]
     asked = [number for number in order if readahead.will_need(f"image_{number}".encode())]
     assert asked == [7, 2, 8, 0]

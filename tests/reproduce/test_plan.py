@@ -170,7 +170,11 @@ def test_what_is_estimated_is_what_the_yaml_trains(tmp_path):
     for task in VARIANTS:
         for name, config in composed(task, "full", "paper", tmp_path).items():
             load = LOADS[task, name]
-            assert (load.batch, load.epochs) == (config.training.batch_size, config.training.max_epochs), (task, name, load)
+            assert (load.batch, load.epochs) == (config.training.batch_size, config.training.max_epochs), (
+                task,
+                name,
+                load,
+            )
 
 
 def test_vcr_merges_its_two_fine_tunings(tmp_path):

@@ -6,8 +6,9 @@ import pytest
 from torch.utils.tensorboard import SummaryWriter
 
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import write_json
 from mmf_visualbert.reproduce.plan import make_plan
-from mmf_visualbert.reproduce.results import final_metrics, read_scalars, table, write_json
+from mmf_visualbert.reproduce.results import final_metrics, read_scalars, table
 
 ACCURACY = "val/visualbert_vqa2/visualbert_vqa_accuracy"
 

@@ -1,7 +1,5 @@
 """Features of images, written to a store: in batches, decoded in workers, going on where an earlier run was killed."""
 
-import json
-import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +27,7 @@ from mmf_visualbert.features.extraction.images import (
 )
 from mmf_visualbert.features.extraction.presets import DetectorPreset
 from mmf_visualbert.features.store import FeatureStore, FeatureStoreWriter, RegionRecord, StoreInfo
+from mmf_visualbert.files import read_json, write_json
 
 Item = TypeVar("Item")
 
@@ -61,9 +60,7 @@ class Report(NamedTuple):
     def save(self, path: Path) -> None:
         """Writes it as JSON."""
         content = self._asdict() | {"failures": [failure._asdict() for failure in self.failures]}
-        partial = Path(f"{path}.partial")
-        partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
-        os.replace(partial, path)
+        write_json(path, content, indent=1)
 
 
 @dataclass(frozen=True)
@@ -362,6 +359,6 @@ def _read_failures(path: Path) -> list[Failure]:
     if not path.is_file():
         return []
     try:
-        return [Failure(**one) for one in json.loads(path.read_text(encoding="utf-8"))["failures"]]
+        return [Failure(**one) for one in read_json(path)["failures"]]
     except (ValueError, KeyError, TypeError):
         raise InputError(f"{path} is damaged; remove it and the store beside it, and start again") from None

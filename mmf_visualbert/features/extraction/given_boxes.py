@@ -1,6 +1,5 @@
 """Boxes that are given instead of proposed: ground truth, VCR's, or another detector's."""
 
-import json
 from pathlib import Path
 from typing import Protocol
 
@@ -9,6 +8,7 @@ import numpy as np
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.extraction.images import ImageFile, Size
 from mmf_visualbert.features.store import FeatureStore
+from mmf_visualbert.files import read_json, read_json_lines
 
 BESIDE = "beside"
 
@@ -75,21 +75,19 @@ def check_boxes(boxes: np.ndarray, size: Size, where: str) -> None:
 def _beside(file: ImageFile) -> np.ndarray:
     path = Path(file.path).with_suffix(".json")
     try:
-        boxes = json.loads(path.read_text(encoding="utf-8"))["boxes"]
-    except (OSError, ValueError, KeyError, TypeError):
+        boxes = read_json(path)["boxes"]
+    except (ValueError, KeyError, TypeError):
         raise InputError(f"{path} is missing or has no 'boxes'; put the image's metadata beside it") from None
     return _array(boxes, str(path))
 
 
 def _from_file(source: str) -> GivenBoxes:
     try:
-        text = Path(source).read_text(encoding="utf-8")
         if source.endswith(".jsonl"):
-            lines = [json.loads(line) for line in text.splitlines() if line.strip()]
-            boxes = {line["image"]: line["boxes"] for line in lines}
+            boxes = {line["image"]: line["boxes"] for _, line in read_json_lines(source)}
         else:
-            boxes = dict(json.loads(text))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+            boxes = dict(read_json(source))
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{source} cannot be read as boxes of images ({error}); see docs/features.md") from None
 
     def of_file(file: ImageFile) -> np.ndarray:

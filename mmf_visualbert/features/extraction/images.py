@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.records import check_key, check_keys
+from mmf_visualbert.files import read_lines
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 MOST_PIXELS = 500_000_000  # 1.5 GB decoded; more is taken for an attack or a mistake
@@ -79,8 +80,7 @@ def _paths(source: str, root: str | None) -> tuple[Path, list[Path]]:
     if Path(source).suffix.lower() in EXTENSIONS:
         return given or Path(source).parent, [Path(source)]
     base = given or Path(source).parent
-    lines = Path(source).read_text(encoding="utf-8").splitlines()
-    listed = [base / line.strip() for line in lines if line.strip()]
+    listed = [base / line.strip() for line in read_lines(source) if line.strip()]
     missing = [path for path in listed if not path.is_file()]
     if missing:
         raise InputError(f"{source} lists {missing[0]}, which is not there; correct the list, or give --root")

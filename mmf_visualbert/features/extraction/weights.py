@@ -3,14 +3,15 @@
 import hashlib
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mmf_visualbert import unpickle
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import read_pickle, read_torch
 
 # maskrcnn-benchmark's frozen batch norm divides by the root of the variance, detectron2's adds this to it first
 _EPSILON = 1e-5
@@ -59,22 +60,14 @@ def read_weights(path: str) -> dict[str, Tensor]:
     Raises:
         InputError: where the file is missing or damaged, or holds anything but weights.
     """
-    try:
-        if path.endswith(".pkl"):
-            with open(path, "rb") as stream:
-                content = unpickle.load(stream, path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"there is no weights' file {path}; download it first, or correct the path") from None
-    except InputError:
-        raise
-    except Exception as error:  # torch raises many kinds for a damaged or unsafe file
-        raise InputError(f"{path} cannot be read as weights ({type(error).__name__}); download it again") from None
+    if not Path(path).is_file():
+        raise InputError(f"there is no weights' file {path}; download it first, or correct the path")
+    content = read_pickle(path) if path.endswith(".pkl") else read_torch(path, refusal="cannot be read as weights")
     for outer in ("model", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(outer), dict):
             content = content[outer]
-    given = {name: _tensor(value) for name, value in content.items()} if isinstance(content, dict) else {}
+    named = content.items() if isinstance(content, dict) else ()
+    given = {name: _tensor(value) for name, value in named if isinstance(name, str)}
     state = {name.removeprefix("module."): value for name, value in given.items() if value is not None}
     if not state:
         raise InputError(f"{path} holds no weights; give a file with a detector's state")

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import read_text, reading
 
 PHRASE_TYPES = ("people", "clothing", "bodyparts", "animals", "vehicles", "instruments", "scene", "other")
 NOT_ANNOTATED = 0
@@ -240,9 +241,8 @@ def _integer(element: ET.Element, tag: str, path: Path) -> int:
 
 
 def _read_text(path: Path, what: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{what} {path} is missing; unpack the official Flickr30K Entities files there") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not UTF-8 text; unpack it again") from None
+    with reading(path):
+        missing = not Path(path).exists()
+    if missing:
+        raise InputError(f"{what} {path} is missing; unpack the official Flickr30K Entities files there")
+    return read_text(path)

@@ -1,6 +1,5 @@
 """The objects of a frame: their boxes, polygons and classes, from VCR's metadata or a detector's file (§4.2)."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +8,7 @@ import numpy as np
 
 from mmf_visualbert.contracts import RegionQuery
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import read_json
 from mmf_visualbert.tasks.vcr.names import PERSON
 from mmf_visualbert.tasks.vcr.ontology import CLASS_IDS, spelled
 from mmf_visualbert.tasks.vcr.records import Tokens, VcrRecord
@@ -42,10 +42,7 @@ def read_objects(path: Path, record: RegionQuery) -> FrameObjects:
     """
     if not path.is_file():
         raise InputError(f"{record.where}: the metadata {path} is missing; unpack the images so that this file exists")
-    try:
-        fields = json.loads(path.read_bytes())
-    except ValueError:
-        fields = None
+    fields = read_json(path)
     if not isinstance(fields, dict):
         raise InputError(f"{record.where}: the metadata {path} is not a JSON object; download it again")
     objects = parse_objects(fields, f"{record.where}: the metadata {path}")

@@ -1,12 +1,11 @@
 """Prediction files of VCR's two models, and what is made of both together: Q→AR and the leaderboard's rows (§4.2)."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.files import read_json, require
+from mmf_visualbert.files import read_json, read_rows
 from mmf_visualbert.tasks.vcr.metrics import JointAccuracy, joint_accuracy
 from mmf_visualbert.tasks.vcr.records import CHOICES, VcrAnnotations
 
@@ -29,8 +28,8 @@ def read_predictions(path: Path) -> list[dict[str, Any]]:
         InputError: for a missing file, or one without annot_id.
     """
     if path.suffix == ".csv":
-        with require(path).open(newline="", encoding="utf-8") as file:
-            entries = list(csv.DictReader(file))
+        rows = [row for _, row in read_rows(path) if row]
+        entries = [dict(zip(rows[0], row, strict=False)) for row in rows[1:]]
     else:
         entries = read_json(path)
     if not isinstance(entries, list) or not entries or any("annot_id" not in entry for entry in entries):

@@ -1,12 +1,14 @@
 """Official VCR annotations ({train,val,test}.jsonl) as typed, checked records (§4.2)."""
 
-import json
+import bisect
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from mmf_visualbert.contracts import RegionQuery
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import IndexedLines, parse_json
 from mmf_visualbert.tasks.vcr.ontology import CLASS_IDS, spelled
 
 Token: TypeAlias = "str | list[int]"
@@ -63,50 +65,45 @@ class VcrAnnotations:
 
     def __init__(self, paths: Sequence[str | Path], *, labels_required: bool) -> None:
         self.labels_required = labels_required
-        self._lines: list[tuple[str, int, int]] = []
-        for path in paths:
-            self._lines += _lines_of(Path(path))
+        self._files = [_lines_of(Path(path)) for path in paths]
+        self._ends = list(itertools.accumulate(map(len, self._files)))
 
     def __len__(self) -> int:
-        return len(self._lines)
+        return self._ends[-1] if self._ends else 0
 
     def __getitem__(self, index: int) -> VcrRecord:
-        path, line, offset = self._lines[index]
-        with open(path, "rb") as file:
-            file.seek(offset)
-            return parse_record(file.readline(), path, line, self.labels_required)
+        if index < 0:
+            index += len(self)
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        which = bisect.bisect_right(self._ends, index)
+        file = self._files[which]
+        place = index - self._ends[which] + len(file)
+        return parse_record(file[place], file.path, file.number(place), self.labels_required)
 
     def __iter__(self) -> Iterator[VcrRecord]:
         for index in range(len(self)):
             yield self[index]
 
 
-def _lines_of(path: Path) -> list[tuple[str, int, int]]:
-    """(file, line number, offset in bytes) of every line that is not blank."""
+def _lines_of(path: Path) -> IndexedLines:
+    """The lines of a file that are not blank."""
     if not path.is_file():
         raise InputError(f"{path} is missing; unpack the official VCR annotations so that this file exists")
-    lines, offset = [], 0
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                lines.append((str(path), number, offset))
-            offset += len(line)
-    if not lines:
+    lines = IndexedLines(path)
+    if not len(lines):
         raise InputError(f"{path} holds no record; download it again")
     return lines
 
 
-def parse_record(line: bytes | str, path: str, number: int, labels_required: bool) -> VcrRecord:
+def parse_record(line: str, path: str, number: int, labels_required: bool) -> VcrRecord:
     """A checked record from one line of an official file.
 
     Raises:
         InputError: where a field is missing or malformed, a tag names no object, a choice is empty, an object has a
             class outside COCO's, or a label is missing that has to be there. Names file, line and annot_id.
     """
-    try:
-        fields = json.loads(line)
-    except ValueError:
-        fields = None
+    fields = parse_json(line, f"{path}:{number} is not a JSON object, as it")
     if not isinstance(fields, dict):
         raise InputError(f"{path}:{number} is not a JSON object; download the file again")
     where = f"{path}:{number} ({fields.get('annot_id', 'no annot_id')})"

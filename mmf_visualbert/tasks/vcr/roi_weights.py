@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import read_torch
 from mmf_visualbert.tasks.vcr.roi_backbone import RoiBackbone
 
 OURS = "region_encoder.backbone."
@@ -47,13 +47,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise InputError(f"the backbone's weights {path} are missing; put the file there, or set weights: imagenet")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises of many kinds, by what the file is
-        raise InputError(
-            f"{path} cannot be read as weights ({type(error).__name__}); give a state dict saved by torch, as the "
-            "*_final.pth of a run"
-        ) from error
+    state = read_torch(path, refusal="cannot be read as weights")
     if isinstance(state, dict) and isinstance(state.get("model"), dict):
         state = state["model"]
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):

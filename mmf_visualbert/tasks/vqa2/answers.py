@@ -1,8 +1,6 @@
 """Answers of VQA 2.0: official normalisation, the vocabulary that is predicted from, soft scores (§4.1, Appendix A)."""
 
 import functools
-import json
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,6 +12,7 @@ from torch import Tensor
 
 from mmf_visualbert.catalog import register
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import read_json, read_lines, write_text
 
 UNKNOWN = "<unk>"
 # The official answer types; `answer_types` holds places in this list.
@@ -157,33 +156,30 @@ class AnswerVocabulary:
             InputError: where it is missing, unreadable, or names an answer twice.
         """
         path = Path(path)
+        if path.suffix == ".json":
+            return cls(_answers_in_json(path), str(path))
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            lines = list(read_lines(path))
+        except InputError as error:
             raise InputError(
                 f"the answer vocabulary {path} cannot be read ({error}); name a file with one answer a line, or "
                 "leave it out of the configuration to have it built from the annotations"
             ) from error
-        if path.suffix != ".json":
-            return cls(text.removesuffix("\n").split("\n"), str(path))
-        return cls(_answers_in_json(text, path), str(path))
+        return cls(lines, str(path))
 
     def save(self, path: str | Path) -> None:
         """Writes one answer a line, as MMF's answers_vqa.txt."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-        temporary.write_text("".join(f"{answer}\n" for answer in self.answers), encoding="utf-8")
-        os.replace(temporary, path)
+        write_text(path, "".join(f"{answer}\n" for answer in self.answers))
 
 
-def _answers_in_json(text: str, path: Path) -> list[str]:
+def _answers_in_json(path: Path) -> list[str]:
     try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
+        content = read_json(path)
+    except InputError as error:
         raise InputError(f"the answer vocabulary {path} is no valid json ({error}); get or make it again") from error
-    if isinstance(content, dict) and sorted(content.values()) == list(range(len(content))):
-        content = sorted(content, key=content.__getitem__)
+    if isinstance(content, dict) and all(type(index) is int for index in content.values()):
+        if sorted(content.values()) == list(range(len(content))):
+            content = sorted(content, key=content.__getitem__)
     if not isinstance(content, list) or not all(isinstance(answer, str) for answer in content):
         raise InputError(
             f"the answer vocabulary {path} is neither a list of answers nor an object of "

@@ -10,6 +10,7 @@ import pytest
 
 from mmf_visualbert import unpickle
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import read_npy
 
 
 class Exploit:
@@ -90,10 +91,10 @@ def test_npy_files_are_read(tmp_path, shared):
     np.save(tmp_path / "b.npy", np.array({"image_feat": np.arange(3)}, dtype=object))
     np.save(tmp_path / "c.npy", np.array([Exploit()], dtype=object))
     (tmp_path / "d.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:-4])
-    assert np.array_equal(unpickle.load_npy(str(tmp_path / "a.npy")), np.arange(4.0))
-    assert np.array_equal(unpickle.load_npy(str(tmp_path / "b.npy")).item()["image_feat"], np.arange(3))
+    assert np.array_equal(read_npy(tmp_path / "a.npy"), np.arange(4.0))
+    assert np.array_equal(read_npy(tmp_path / "b.npy").item()["image_feat"], np.arange(3))
     for name in ("c", "d", "none"):
         with pytest.raises(InputError, match=f"{name}.npy"):
-            unpickle.load_npy(str(tmp_path / f"{name}.npy"))
-    imdb = unpickle.load_npy(str(shared / "realdata/vqa2/mmf_imdb_demo/imdb/imdb_demo.npy"))
+            read_npy(tmp_path / f"{name}.npy")
+    imdb = read_npy(shared / "realdata/vqa2/mmf_imdb_demo/imdb/imdb_demo.npy")
     assert imdb.dtype == object and isinstance(imdb[-1], dict)
