@@ -14,12 +14,11 @@ from mmf_visualbert.files import read_torch, require
 from mmf_visualbert.modules.batch import visual_bert_inputs
 from mmf_visualbert.modules.parts import ModelParts, build_parts
 from mmf_visualbert.modules.visual_bert import VisualBertEncoder
-from mmf_visualbert.places import find_config
 from mmf_visualbert.processors.regions import RegionFeatures
 from mmf_visualbert.processors.text import TextAssembler
 from mmf_visualbert.tasks.flickr30k.dataset import Flickr30k, build_flickr30k
 from mmf_visualbert.tasks.vqa2.head import answers_of
-from mmf_visualbert.yaml_config import container, merge
+from mmf_visualbert.yaml_config import container, merge, read_yaml
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
 PREFIX = "visual_bert."
@@ -117,27 +116,16 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> DictConfig:
     Raises:
         InputError: for a file that is missing or no yaml, or an override without a value.
     """
-    own = _with_includes(find_config(path))
-    defaults = [OmegaConf.load(CONFIGS / "models" / "visualbert.yaml")]
+    own = read_yaml(path).config
+    defaults = [read_yaml(CONFIGS / "models" / "visualbert.yaml").config]
     for dataset in str(own.get("datasets") or "").split(","):
         file = catalog.dataset_config(dataset.strip())
         if file.is_file():
-            defaults.append(OmegaConf.load(file))
+            defaults.append(read_yaml(file).config)
     for override in overrides:
         if "=" not in override:
             raise InputError(f"'{override}' is not of the form key=value; write it so")
     return merge({"env": {"data_dir": "data"}}, *defaults, own, OmegaConf.from_dotlist(list(overrides)))
-
-
-def _with_includes(path: Path) -> DictConfig:
-    try:
-        own = merge(OmegaConf.load(require(path)))
-    except Exception as error:  # yaml's and omegaconf's errors have no base in common
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} is not readable as yaml ({error}); correct it") from error
-    included = [_with_includes(Path(path).parent / file) for file in own.pop("includes", None) or []]
-    return merge(*included, own)
 
 
 def plain(config: DictConfig, key: str) -> dict[str, Any]:

@@ -1,9 +1,71 @@
-"""Configurations as plain containers."""
+"""Configurations: yaml files with all that they include, and sections of them as plain containers."""
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from mmf_visualbert.compat.probes import folder_of
+from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import require
+from mmf_visualbert.places import find_config
+
+
+class Included(NamedTuple):
+    """A yaml file with all that it includes.
+
+    Attributes:
+        config: all of it merged; where two have a key, the includes come in their order, and the file itself last.
+        files: the file itself, then each include, followed by its own.
+    """
+
+    config: DictConfig
+    files: list[Path]
+
+
+def read_yaml(path: Path) -> Included:
+    """Reads a yaml file and what it includes, as MMF reads it.
+
+    `includes` is a list of files. Each is looked for below the folder of the package mmf, then from the folder of the
+    file that includes it; below `projects/visualbert` also in the working folder and in this package.
+
+    Args:
+        path: of the file; one below `projects/visualbert` may be this package's.
+
+    Raises:
+        InputError: for a file that is missing, empty or no yaml, `includes` that is no list, or a file that includes
+            itself.
+    """
+    return _read(require(find_config(path)), ())
+
+
+def _read(path: Path, above: tuple[Path, ...]) -> Included:
+    path = path.resolve()
+    if path in above:
+        chain = " -> ".join(file.name for file in (*above[above.index(path) :], path))
+        raise InputError(f"{path} includes itself ({chain}); take one of these includes out")
+    try:
+        own = merge(OmegaConf.load(path))
+    except Exception as error:  # yaml's and omegaconf's errors have no base in common
+        raise InputError(f"{path} is not readable as yaml ({error}); correct it") from error
+    names = own.pop("includes", OmegaConf.create([]))
+    if not isinstance(names, ListConfig):
+        raise InputError(f"{path} has includes: {names}; write a list of yaml files")
+    included = [_read(_find(str(name), path), (*above, path)) for name in names]
+    files = [path, *(file for each in included for file in each.files)]
+    # Includes are merged with each other first, as MMF does: it matters where one sets a section to null.
+    return Included(merge(merge({}, *(each.config for each in included)), own), files)
+
+
+def _find(name: str, includer: Path) -> Path:
+    mmf = folder_of("mmf")
+    if mmf is not None and (mmf / name).exists():
+        return mmf / name
+    found = find_config(includer.parent / name)
+    if not found.is_file():
+        raise InputError(f"{found} does not exist; {includer} includes it: correct the path there, or put the file in")
+    return found
 
 
 def merge(*configs: Any) -> DictConfig:

@@ -17,7 +17,7 @@ from mmf_visualbert.compat.replace import replace
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.places import our_path
 from mmf_visualbert.plugin import config_keys
-from mmf_visualbert.yaml_config import container
+from mmf_visualbert.yaml_config import container, read_yaml
 
 MODEL = "visualbert"
 DATASETS = "visualbert_"
@@ -132,7 +132,7 @@ def find_own_package(configuration: ModuleType) -> str | None:
 
 
 def tell_of_unreadable_yaml(configuration: ModuleType) -> str | None:
-    """`Configuration` (MMF rc10 and main) shows a traceback where the yaml is missing or is none. Stays."""
+    """`Configuration` (MMF rc10 and main) shows a traceback where the yaml is missing, none, or includes itself. Stays."""
     cls = configuration.Configuration
     build_user = cls._build_user_config
 
@@ -145,6 +145,9 @@ def tell_of_unreadable_yaml(configuration: ModuleType) -> str | None:
         except YAMLError as error:
             said = " ".join(str(error).split())
             raise InputError(f"config={opts.config} or a file that it includes is no valid yaml: {said}") from error
+        except (RecursionError, AttributeError):
+            read_yaml(Path(opts.config))  # says which file includes itself, or has includes that are no list
+            raise
 
     replace(cls, _build_user_config=build_readable)
     return "MMF would answer a wrong path with a traceback"

@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from omegaconf import OmegaConf
-
 from mmf_visualbert import catalog, submissions
 from mmf_visualbert.contracts import Merge
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.reproduce.run import Prepared
+from mmf_visualbert.yaml_config import read_yaml
 
 
 def no_overrides(split: str) -> list[str]:
@@ -120,7 +119,7 @@ def merge_phases(merge_of: Merge, prepared: Sequence[Prepared], out: Path) -> di
         Model("rationale", second.config_file, second.folder / "best.ckpt", merge_of.overrides),
     ]
     overrides = [part for part in first.arguments[1:] if not part.startswith("checkpoint.resume")]
-    dataset = OmegaConf.load(first.folder / "config.yaml").dataset_config[catalog.task(merge_of.task).dataset]
+    dataset = read_yaml(first.folder / "config.yaml").config.dataset_config[catalog.task(merge_of.task).dataset]
     merged = {}
     for split in merge_of.splits:
         answers, rationales = (predict(model, split, out, overrides) for model in models)

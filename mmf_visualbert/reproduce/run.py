@@ -14,7 +14,7 @@ from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import read_json, read_text, write_json, write_text
 from mmf_visualbert.reproduce.plan import Phase, Plan, phase_config
 from mmf_visualbert.reproduce.results import final_metrics
-from mmf_visualbert.yaml_config import merge
+from mmf_visualbert.yaml_config import read_yaml
 
 
 class Prepared(NamedTuple):
@@ -117,20 +117,12 @@ def finished(step: Prepared, made_from: str) -> dict[str, Any] | None:
 def fingerprint(step: Prepared, before: dict[str, dict[str, Any]]) -> str:
     """Hash of all that decides a phase's result: its yaml files, its arguments, and the phase it starts from."""
     digest = hashlib.sha256()
-    for file in _yaml_files(step.config_file):
+    for file in read_yaml(step.config_file).files:
         digest.update(file.read_bytes())
     digest.update("\n".join(step.arguments).encode())
     if step.phase.start_from is not None:
         digest.update(before[step.phase.start_from]["made_from"].encode())
     return digest.hexdigest()
-
-
-def _yaml_files(path: Path) -> list[Path]:
-    """A config file and all that it includes."""
-    if not path.exists():
-        raise InputError(f"{path} does not exist; the configs folder is incomplete, install the package again")
-    includes = merge(OmegaConf.load(path)).get("includes") or []
-    return [path, *(file for include in includes for file in _yaml_files((path.parent / include).resolve()))]
 
 
 def _changed(path: Path) -> int | None:

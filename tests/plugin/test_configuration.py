@@ -74,6 +74,16 @@ def test_the_working_folder_comes_first_and_includes_are_found(configure, tmp_pa
     assert our_path("projects/visualbert/configs/nowhere.yaml") is None
 
 
+def test_a_yaml_that_includes_itself_is_refused(configure, tmp_path):
+    (tmp_path / "one.yaml").write_text("includes: [./two.yaml]\n")
+    (tmp_path / "two.yaml").write_text("includes: [./one.yaml]\n")
+    with pytest.raises(InputError, match=r"one.yaml includes itself \(one.yaml -> two.yaml -> one.yaml\)"):
+        configure(f"config={tmp_path / 'one.yaml'}")
+    (tmp_path / "one.yaml").write_text("includes:\n")
+    with pytest.raises(InputError, match=r"one\.yaml has includes: None; write a list"):
+        configure(f"config={tmp_path / 'one.yaml'}")
+
+
 def test_unknown_keys_of_a_yaml_are_refused_all_at_once(configure, yaml):
     path = yaml(
         {
