@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the environment if it is not there, checks the code's style and runs all tests: bash tools/test.sh [pytest's arguments]
+# Makes the environment if it is not there, checks the code's style and types and runs all tests: bash tools/test.sh [pytest's arguments]
 #
 #   TEST_PROCESSES=2       how many run the tests; -n among the arguments decides instead
 #   VENV, PYTHON, MMF and TORCH_INDEX_URL as tools/setup.sh takes them
@@ -16,6 +16,8 @@ export HF_HUB_OFFLINE=1
 echo "test: ruff" >&2
 "$python" -m ruff check .
 "$python" -m ruff format --check .
+echo "test: mypy" >&2
+"$python" -m mypy
 echo "test: pytest" >&2
 processes=(-n "${TEST_PROCESSES:-2}")
 for argument in "$@"; do

@@ -132,7 +132,7 @@ def find_own_package(configuration: ModuleType) -> str | None:
 
 
 def tell_of_unreadable_yaml(configuration: ModuleType) -> str | None:
-    """`Configuration` (MMF rc10 and main) shows a traceback where the yaml is missing, none, or includes itself. Stays."""
+    """`Configuration` (MMF rc10 and main) shows a traceback where a yaml is missing, none or circular. Stays."""
     cls = configuration.Configuration
     build_user = cls._build_user_config
 
