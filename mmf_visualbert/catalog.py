@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 import sys
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -31,6 +32,9 @@ KINDS = ("processor", "dataset", "region_encoder", "head", "loss", "metric", "op
 PREFIX = "visualbert_"
 PACKAGE = Path(__file__).resolve().parent
 ROOMS = ("processors", "modules", "losses", "metrics", "tasks")
+
+SCALARS = (bool, int, float, str)
+CONTAINERS = {"list", "tuple", "dict", "set", "Sequence", "Iterable", "Mapping", "Collection"}
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 Listener = Callable[[str, str], None]
@@ -196,13 +200,34 @@ class Keywords(NamedTuple):
 
 def keywords(part: Callable[..., Any]) -> Keywords:
     """The typed keywords that a class or function takes."""
-    function: Any = part.__init__ if isinstance(part, type) else part  # type: ignore[misc]
+    function = _function(part)
+    if function is None:
+        return Keywords((), ())
     code = function.__code__
     named = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]  # without *args and **kwargs
     known = tuple(name for name in function.__annotations__ if name in named)
     by_place = code.co_varnames[: code.co_argcount]
     optional = {*by_place[len(by_place) - len(function.__defaults__ or ()) :], *(function.__kwdefaults__ or {})}
     return Keywords(known, tuple(name for name in known if name not in optional))
+
+
+def _function(part: Callable[..., Any]) -> Any:
+    """What takes a part's keywords; None for a class without a constructor of its own."""
+    if not isinstance(part, type):
+        return part
+    function: Any = part.__init__  # type: ignore[misc]
+    return None if function is object.__init__ else function
+
+
+def annotated(part: Callable[..., Any], keyword: str) -> type | None:
+    """The yaml type that a keyword's annotation names (bool, int, float, str); None for more than one, or another."""
+    function = _function(part)
+    annotation = "" if function is None else function.__annotations__.get(keyword, "")
+    words = re.findall(r"\w+", annotation.__name__ if isinstance(annotation, type) else str(annotation))
+    if CONTAINERS & set(words):
+        return None
+    named = [scalar for scalar in SCALARS if scalar.__name__ in words]
+    return named[0] if len(named) == 1 else None
 
 
 def require_keywords(kind: str, name: str, given: Collection[str], beside: Collection[str] = ()) -> None:

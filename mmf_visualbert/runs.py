@@ -14,6 +14,8 @@ from mmf_visualbert.files import read_torch, require
 from mmf_visualbert.modules.batch import visual_bert_inputs
 from mmf_visualbert.modules.parts import ModelParts, build_parts
 from mmf_visualbert.modules.visual_bert import VisualBertEncoder
+from mmf_visualbert.plugin.config_keys import nearest
+from mmf_visualbert.plugin.overrides import apply, read_words
 from mmf_visualbert.processors.regions import RegionFeatures
 from mmf_visualbert.processors.text import TextAssembler
 from mmf_visualbert.tasks.flickr30k.dataset import Flickr30k, build_flickr30k
@@ -111,10 +113,10 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> DictConfig:
     Args:
         path: a yaml of `projects/visualbert/configs`, wherever the working folder is, or the `config.yaml` that a run
             leaves in its folder.
-        overrides: `key=value` with dots, the last word.
+        overrides: `key=value` as for `mmf_run`, the last word.
 
     Raises:
-        InputError: for a file that is missing or no yaml, or an override without a value.
+        InputError: for a file that is missing or no yaml, or an override that cannot be applied.
     """
     own = read_yaml(path).config
     defaults = [read_yaml(CONFIGS / "models" / "visualbert.yaml").config]
@@ -122,10 +124,13 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> DictConfig:
         file = catalog.dataset_config(dataset.strip())
         if file.is_file():
             defaults.append(read_yaml(file).config)
-    for override in overrides:
-        if "=" not in override:
-            raise InputError(f"'{override}' is not of the form key=value; write it so")
-    return merge({"env": {"data_dir": "data"}}, *defaults, own, OmegaConf.from_dotlist(list(overrides)))
+    merged = container(merge({"env": {"data_dir": "data"}}, *defaults, own), resolve=False)
+    done = apply(merged, read_words(overrides), container(merge(*defaults), resolve=False))
+    if done.unknown:
+        near = nearest(done.unknown[0], merged)
+        meant = f" (did you mean '{near}'?)" if near else ""
+        raise InputError(f"{path} has no key '{done.unknown[0]}'{meant}; correct or remove it on the command line")
+    return OmegaConf.create(done.config)
 
 
 def plain(config: DictConfig, key: str) -> dict[str, Any]:

@@ -75,6 +75,8 @@ REPAIRS = (
     Repair("configuration.find_own_package", "after", "mmf.utils.configuration", room="plugin"),
     Repair("configuration.tell_of_unreadable_yaml", "after", "mmf.utils.configuration", room="plugin"),
     Repair("configuration.refuse_ignored_keys", "after", "mmf.utils.configuration", room="plugin"),
+    Repair("command_line.read_each_word_once", "after", "mmf.utils.configuration", room="plugin"),
+    Repair("before_a_run.check_before_a_run", "after", "mmf.utils.configuration", room="plugin"),
     Repair("checkpoint.guard_loading", "after", "mmf.utils.checkpoint", room="plugin"),
 )
 

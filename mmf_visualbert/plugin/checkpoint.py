@@ -172,6 +172,12 @@ def refuse_unfit(
             f"{file} has {len(report.mismatched)} weights of another shape than the model, such as {name}: {theirs} "
             f"instead of {ours}; set the model's sizes in model_config.{MODEL} as they were for the checkpoint"
         )
+    if config.checkpoint.resume and not mapping and (report.missing or report.unused):
+        which = f"lacks {examples(report.missing)}" if report.missing else f"has {examples(report.unused)} beside"
+        raise InputError(
+            f"{file} does not have the weights that this run's model has: it {which}; name the run's own folder with "
+            "env.save_dir, or start from those weights with checkpoint.resume_pretrained=true"
+        )
     if report.missing and "train" not in config.run_type:
         raise InputError(
             f"{file} has no weights for {len(report.missing)} parts of the model ({examples(report.missing)}), which "

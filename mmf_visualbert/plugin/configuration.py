@@ -181,7 +181,7 @@ def refuse_ignored_keys(configuration: ModuleType) -> str | None:
     def build_checked(self: Any) -> Any:
         others = build_others(self)
         if self._opts_config.get("model") == MODEL:
-            check_keys(self, others, configuration.registry)
+            check_keys(self, configuration.registry)
         return others
 
     replace(cls, _build_model_config=note_model_defaults, _build_dataset_config=note_dataset_defaults)
@@ -201,28 +201,28 @@ def check_datasets(names: str, registry: Any) -> None:
             raise InputError(f"there is no dataset named '{name}'; for model '{MODEL}' there are {', '.join(ours)}")
 
 
-def check_keys(configuration: Any, others: Any, registry: Any) -> None:
-    """Refuse what nothing would read in the yaml or on the command line.
+def check_keys(configuration: Any, registry: Any) -> None:
+    """Refuse what nothing would read in the yaml.
 
     Args:
         configuration: MMF's Configuration, before its parts are merged.
-        others: all parts but MMF's defaults, merged.
         registry: MMF's.
 
     Raises:
         InputError: naming every such key.
     """
-    defaults, opts = plain(configuration._default_config), plain(configuration._opts_config)
     user = plain(configuration._user_config)
-    known = OmegaConf.create(plain(OmegaConf.merge(defaults, *configuration._visualbert_defaults)))
-    for key in READ_BY_BOTH + tuple(key for key, file in READ_IN.items() if reads(key, file)):
-        OmegaConf.update(known, key, {}, force_add=True)
-    read = plain(known)
-    leave_others_free(read, user, registry)
-    refuse(config_keys.unknown_keys(user, read), configuration.config_path, read)
-    merged = {"dataset": None, **plain(OmegaConf.merge(defaults, others))}
-    given = {key: value for key, value in opts.items() if "[" not in key}
-    refuse(config_keys.unknown_keys(given, merged, free=()), "the command line", merged)
+    read = OmegaConf.merge(configuration._visualbert_mmf_defaults, *configuration._visualbert_defaults)
+    for key in keys_read_beside():
+        OmegaConf.update(read, key, {}, force_add=True)
+    known = plain(read)
+    leave_others_free(known, user, registry)
+    refuse(config_keys.unknown_keys(user, known), configuration.config_path, known)
+
+
+def keys_read_beside() -> tuple[str, ...]:
+    """Keys that the installed MMF reads although its defaults do not have them."""
+    return READ_BY_BOTH + tuple(key for key, file in READ_IN.items() if reads(key, file))
 
 
 def reads(key: str, file: str) -> bool:

@@ -95,7 +95,7 @@ def test_a_run_shorter_than_the_evaluation_interval_has_a_best_checkpoint(run_wo
 def test_nothing_in_common_is_refused(run_words, tmp_path):
     other = tmp_path / "other.pth"
     torch.save(state(bert__encoder=3), other)
-    with pytest.raises(InputError, match=r"other\.pth shares no weight.*bert\.encoder.*convert_checkpoint"):
+    with pytest.raises(InputError, match=r"other\.pth shares no weight.*bert\.encoder.*visualbert convert"):
         run_words(f"checkpoint.resume_file={other}")
     with pytest.raises(InputError, match="shares no weight"):
         run_words(f"checkpoint.resume_file={other}", PRETRAINED)

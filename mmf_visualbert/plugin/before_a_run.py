@@ -1,0 +1,30 @@
+"""What is looked at when a run's configuration is whole, before data are read and anything is written."""
+
+import functools
+from types import ModuleType
+from typing import Any
+
+from mmf_visualbert.plugin.configuration import MODEL, plain
+from mmf_visualbert.plugin.parts_of_config import check_parts
+from mmf_visualbert.plugin.resuming import check_resume
+from mmf_visualbert.yaml_config import container
+
+
+def check_before_a_run(configuration: ModuleType) -> str | None:
+    """`Configuration` (MMF rc10 and main) finds out late, or never, that a run cannot be what was asked for.
+
+    For runs of our model it is said when the configuration is whole. Stays.
+    """
+    cls = configuration.Configuration
+    upgrade = cls.upgrade
+
+    @functools.wraps(upgrade)
+    def upgrade_and_check(self: Any, config: Any) -> Any:
+        upgraded = upgrade(self, config)
+        if config.get("model") == MODEL:
+            check_parts(plain(config))
+            check_resume(container(config.checkpoint), config)
+        return upgraded
+
+    cls.upgrade = upgrade_and_check
+    return "MMF would begin anew where there is nothing to resume"
