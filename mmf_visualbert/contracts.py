@@ -289,11 +289,13 @@ class Phase(NamedTuple):
         name: of the task's yaml, and of the run's folder.
         start_from: the phase whose best checkpoint it starts from; None for BERT's weights.
         overlays: yaml files over the phase's own, as paths below the configs folder without their ending.
+        overrides: `key=value` with dots, over all of these.
     """
 
     name: str
     start_from: str | None
     overlays: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
 
 
 class Merge(NamedTuple):

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from omegaconf import OmegaConf
+
 from mmf_visualbert import catalog
 from mmf_visualbert.contracts import Merge, Phase
 from mmf_visualbert.errors import InputError
@@ -40,7 +42,7 @@ def make_plan(task: str, variant: str, scale: str) -> Plan:
 
 
 def phase_config(plan: Plan, phase: Phase, configs: Path, run: Path) -> dict[str, Any]:
-    """The phase's config: the yaml files it includes, from the task's own to the most special, and its folder.
+    """The phase's config: the yaml files it includes, from the task's own to the most special, overrides and folder.
 
     Args:
         plan: the phase's plan.
@@ -52,6 +54,7 @@ def phase_config(plan: Plan, phase: Phase, configs: Path, run: Path) -> dict[str
     files += _scale_overlays(plan, phase, configs)
     return {
         "includes": [str(file.resolve()) for file in files],
+        **OmegaConf.to_container(OmegaConf.from_dotlist(list(phase.overrides))),
         "env": {"save_dir": str(run / phase.name)},
     }
 

@@ -15,6 +15,7 @@ def chain(
     everywhere: tuple[str, ...] = (),
     coco: tuple[str, ...] = (),
     before: str | None = None,
+    overrides: tuple[str, ...] = (),
 ) -> tuple[Phase, ...]:
     """Phases one after the other.
 
@@ -23,10 +24,11 @@ def chain(
         everywhere: overlays for all of them.
         coco: further overlays for the phase on COCO captions.
         before: the phase that they follow.
+        overrides: `key=value` for all of them.
     """
     phases = []
     for name in names:
-        phases.append(Phase(name, before, everywhere + (coco if name == COCO else ())))
+        phases.append(Phase(name, before, everywhere + (coco if name == COCO else ()), overrides))
         before = name
     return tuple(phases)
 

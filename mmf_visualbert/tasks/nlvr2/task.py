@@ -19,9 +19,13 @@ from mmf_visualbert.tasks.chains import TASK as PRETRAIN_TASK
 from mmf_visualbert.tasks.nlvr2.answer import ANSWER
 from mmf_visualbert.tasks.nlvr2.leaderboard import LEADERBOARD
 
-REGIONS_36 = ("variants/regions_36",)
 PROPOSALS = {9: 64.8, 18: 65.5, 36: 66.7, 72: 67.1, 144: 67.4}
 """Footnote 4: dev accuracy by the number of proposals an image."""
+
+
+def proposals(count: int) -> tuple[str, ...]:
+    """`count` proposals an image instead of 144, on captions too."""
+    return tuple(f"dataset_config.visualbert_{dataset}.max_regions={count}" for dataset in ("nlvr2", "captions"))
 
 
 def images(file: AnnotationFile) -> list[str] | None:
@@ -36,6 +40,8 @@ def _dev(table: str, label: str, accuracy: float) -> Row:
     return Row(table, label, {"Dev": accuracy})
 
 
+TABLE_5 = proposals(36)
+
 TASK = Task(
     name="nlvr2",
     title="NLVR2",
@@ -45,13 +51,13 @@ TASK = Task(
     answer=ANSWER,
     variants={
         **THREE,
-        "ablation_full": chain(ALL, REGIONS_36),
-        "ablation_text_only_coco": chain(ALL, REGIONS_36, ("variants/text_only_coco",)),
-        "ablation_no_coco": chain(NO_COCO, REGIONS_36),
-        "ablation_no_early_fusion": chain(ALL, REGIONS_36 + LATE),
-        "ablation_no_bert": chain(ALL, (*REGIONS_36, "variants/no_bert")),
-        "ablation_no_objective_2": chain(ALL, REGIONS_36, ("variants/no_objective_2",)),
-        **{f"regions_{count}": chain(ALL, (f"variants/regions_{count}",)) for count in PROPOSALS},
+        "ablation_full": chain(ALL, overrides=TABLE_5),
+        "ablation_text_only_coco": chain(ALL, coco=("variants/text_only_coco",), overrides=TABLE_5),
+        "ablation_no_coco": chain(NO_COCO, overrides=TABLE_5),
+        "ablation_no_early_fusion": chain(ALL, LATE, overrides=TABLE_5),
+        "ablation_no_bert": chain(ALL, ("variants/no_bert",), overrides=TABLE_5),
+        "ablation_no_objective_2": chain(ALL, coco=("variants/no_objective_2",), overrides=TABLE_5),
+        **{f"regions_{count}": chain(ALL, overrides=proposals(count)) for count in PROPOSALS},
     },
     columns=(Column("Dev", "visualbert_nlvr2_accuracy"), Column("Cons", "visualbert_nlvr2_consistency")),
     rows={
