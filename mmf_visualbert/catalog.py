@@ -41,18 +41,22 @@ Listener = Callable[[str, str], None]
 
 _parts: dict[str, dict[str, Callable[..., Any]]] = {kind: {} for kind in KINDS}
 _dataset_configs: dict[str, Path] = {}
+_dataset_settings: dict[str, type] = {}
 _tasks: dict[str, Task] = {}
 _listeners: list[Listener] = []
 _complete = False
 
 
-def register(kind: str, name: str, config: Path | None = None) -> Callable[[Factory], Factory]:
+def register(
+    kind: str, name: str, config: Path | None = None, settings: type | None = None
+) -> Callable[[Factory], Factory]:
     """Decorator that files a class or function under `kind` and `name`.
 
     Args:
         kind: one of `KINDS`.
         name: begins with our prefix.
         config: of a dataset: the yaml of its defaults; None for `configs/datasets/<name without prefix>.yaml`.
+        settings: of a dataset: the dataclass that is that yaml's twin.
 
     Raises:
         ValueError: for an unknown kind, a name without our prefix, or a name that is taken (MMF overwrites silently).
@@ -69,6 +73,8 @@ def register(kind: str, name: str, config: Path | None = None) -> Callable[[Fact
         _parts[kind][name] = part
         if config is not None:
             _dataset_configs[name] = config
+        if settings is not None:
+            _dataset_settings[name] = settings
         for listener in _listeners:
             listener(kind, name)
         return part
@@ -166,6 +172,11 @@ def names(kind: str) -> list[str]:
 def dataset_config(name: str) -> Path:
     """The yaml with the defaults of the dataset registered as `name`."""
     return _dataset_configs.get(name, PACKAGE / "configs" / "datasets" / f"{name.removeprefix(PREFIX)}.yaml")
+
+
+def dataset_settings(name: str) -> type | None:
+    """The dataclass of the keys of `dataset_config.<name>`; None for a dataset that states none."""
+    return _dataset_settings.get(name)
 
 
 def tasks() -> dict[str, Task]:

@@ -70,7 +70,8 @@ def world(name: str, folder: Path, images: int, words: list[str], draw: random.R
                 ]
             )
             file.writelines(json.dumps(record) + "\n" for record in records)
-    return {"annotations": {"train": [f"{name}.jsonl"]}, "features": {"train": [f"{name}.lmdb"]}}
+    files = {"annotations": {"train": [f"{name}.jsonl"]}, "features": {"train": [f"{name}.lmdb"]}}
+    return files | ({"split_file": None} if name == "captions" else {})
 
 
 def measure(dataset: Any, batch: int) -> dict[str, float]:

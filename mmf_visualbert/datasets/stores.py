@@ -1,30 +1,47 @@
 """The feature stores of a split, and whether they hold the features that the configuration expects."""
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
-from mmf_visualbert.datasets.paths import configured_paths
+from mmf_visualbert.datasets.paths import Files, configured_paths
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.store import FeatureStore
 
 
-def configured_store(config: Mapping[str, Any], split: str) -> FeatureStore:
+class StoreSettings(Protocol):
+    """What a dataset's settings say about its feature stores.
+
+    Attributes:
+        data_dir: relative paths are below it.
+        features: the stores of each split.
+        features_from: what they have to state: the detector's name, or fields of `StoreInfo` such as
+            {detector: pythia_x152, layer: fc6}; None for anything.
+    """
+
+    @property
+    def data_dir(self) -> Path: ...
+    @property
+    def features(self) -> Files: ...
+    @property
+    def features_from(self) -> Any: ...
+
+
+def configured_store(settings: StoreSettings, split: str) -> FeatureStore:
     """The stores of one split, searched in their order, after a look at what they say about themselves.
 
     Args:
-        config: `dataset_config.<name>`: `features.<split>`, the stores; `features_from`, what they have to state: the
-            detector's name, or fields of `StoreInfo` such as {detector: pythia_x152, layer: fc6}; null for anything.
+        settings: of the dataset.
         split: "train", "val" or "test".
 
     Raises:
         InputError: where the split is left out, a store is missing, two stores are of different detectors, or one is
             not of the detector that is expected.
     """
-    store = FeatureStore(configured_paths(config, "features", split))
+    store = FeatureStore(configured_paths(settings.data_dir, settings.features, "features", split))
     _ = store.info  # refuses stores of different detectors
-    expected = config.get("features_from")
-    if expected is not None:
-        store.require(**_fields(expected))
+    if settings.features_from is not None:
+        store.require(**_fields(settings.features_from))
     return store
 
 

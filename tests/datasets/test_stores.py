@@ -4,9 +4,11 @@ import lmdb
 import numpy as np
 import pytest
 
+from mmf_visualbert.datasets.settings import read_settings
 from mmf_visualbert.datasets.stores import configured_store
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.store import FeatureStoreWriter, RegionRecord, StoreInfo
+from mmf_visualbert.tasks.nlvr2.settings import Settings
 
 
 def write(path, detector="pythia_x152", layer="fc6"):
@@ -17,7 +19,8 @@ def write(path, detector="pythia_x152", layer="fc6"):
 
 
 def config(folder, *names, expected=None):
-    return {"data_dir": str(folder), "features": {"train": list(names)}, "features_from": expected}
+    given = {"data_dir": str(folder), "features": {"train": list(names)}, "features_from": expected}
+    return read_settings(Settings, given, "dataset_config.visualbert_nlvr2")
 
 
 @pytest.mark.parametrize(

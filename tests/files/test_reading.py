@@ -9,6 +9,7 @@ import pytest
 
 from mmf_visualbert.datasets.columns import Strings
 from mmf_visualbert.datasets.paths import configured_paths
+from mmf_visualbert.datasets.settings import read_settings
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import (
     no_garbage_collection,
@@ -17,6 +18,7 @@ from mmf_visualbert.files import (
     read_npy_records,
     require,
 )
+from mmf_visualbert.tasks.nlvr2.settings import Settings
 
 
 def write(path, text):
@@ -33,15 +35,20 @@ def test_require(tmp_path):
 
 
 def test_configured_paths(tmp_path):
-    config = {"data_dir": str(tmp_path), "annotations": {"train": ["a.json", "/b.json"], "val": "c.json", "test": []}}
-    assert [str(path) for path in configured_paths(config, "annotations", "train")] == [
+    given = {"data_dir": str(tmp_path), "annotations": {"train": ["a.json", "/b.json"], "val": "c.json", "test": []}}
+    settings = read_settings(Settings, given | {"features": None}, "dataset_config.visualbert_nlvr2")
+
+    def paths(section, split):
+        return configured_paths(settings.data_dir, getattr(settings, section), section, split)
+
+    assert [str(path) for path in paths("annotations", "train")] == [
         f"{tmp_path}/a.json",
         "/b.json",
     ]
-    assert configured_paths(config, "annotations", "val") == [tmp_path / "c.json"]
+    assert paths("annotations", "val") == [tmp_path / "c.json"]
     for section, split in (("annotations", "test"), ("features", "train")):
         with pytest.raises(InputError, match=rf"'{split}'.*`{section}\.{split}`"):
-            configured_paths(config, section, split)
+            paths(section, split)
 
 
 def test_read_json(tmp_path):

@@ -11,10 +11,12 @@ from mmf_visualbert.catalog import register
 from mmf_visualbert.contracts import DatasetFacts, RegionQuery, RegionSource, Sample
 from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.regions import ImageRegions
+from mmf_visualbert.datasets.settings import read_settings
 from mmf_visualbert.datasets.stores import configured_store
 from mmf_visualbert.processors.text import TextAssembler
 
 from .records import LABELS, Example, read_examples
+from .settings import Settings
 
 NAME = "visualbert_template"
 
@@ -62,9 +64,11 @@ class TemplateDataset:
         ]
 
 
-@register("dataset", NAME, config=Path(__file__).with_name("dataset.yaml"))
+@register("dataset", NAME, config=Path(__file__).with_name("dataset.yaml"), settings=Settings)
 def build_template(config: Mapping[str, Any], split: str, processors: Mapping[str, Any]) -> TemplateDataset:
     """One split as configured: see `dataset.yaml`."""
-    examples = read_examples(configured_paths(config, "annotations", split), labels_required=split != "test")
-    store = configured_store(config, split)
+    settings = read_settings(Settings, config, f"dataset_config.{NAME}")
+    paths = configured_paths(settings.data_dir, settings.annotations, "annotations", split)
+    examples = read_examples(paths, labels_required=split != "test")
+    store = configured_store(settings, split)
     return TemplateDataset(examples, processors["text_processor"], ImageRegions(store, processors["region_processor"]))

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,13 +13,17 @@ from mmf_visualbert.contracts import DatasetFacts, RegionQuery, RegionSource
 from mmf_visualbert.datasets.draws import repeatable_draws
 from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.regions import ImageRegions
+from mmf_visualbert.datasets.settings import read_settings
 from mmf_visualbert.datasets.stores import configured_store
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.processors.masking import MaskedLanguageModeling
 from mmf_visualbert.processors.text import TextAssembler
 from mmf_visualbert.tasks.captions.records import CaptionedImage, choose_parts, read_captions, require_captions
+from mmf_visualbert.tasks.captions.settings import Settings, TextSettings
 
 logger = logging.getLogger(__name__)
+
+NAME = "visualbert_captions"
 
 # The label says whether the whole text describes the image: the authors' convention, the reverse of BERT's next
 # sentence prediction.
@@ -204,40 +207,49 @@ class Captions:
         return entries
 
 
-def read_images(config: Mapping[str, Any], split: str) -> list[CaptionedImage]:
-    """The captioned images of one split, as `annotations`, `split_file` and `split_parts` of the configuration say.
+def read_images(settings: TextSettings, split: str) -> list[CaptionedImage]:
+    """The captioned images of one split, as `annotations`, `split_file` and `split_parts` of the settings say.
 
     Raises:
         InputError: see `caption_files`.
     """
-    images = read_captions(configured_paths(config, "annotations", split))
-    split_file = config.get("split_file")
-    if split_file:
-        parts = (config.get("split_parts") or {}).get(split)
+    images = read_captions(configured_paths(settings.data_dir, settings.annotations, "annotations", split))
+    if settings.split_file:
+        parts = settings.split_parts.of(split)
         if not parts:
-            raise InputError(f"split_parts.{split} is empty; name parts of {split_file}, or set split_file: null")
-        images = choose_parts(images, Path(config.get("data_dir") or ".") / split_file, parts)
+            raise InputError(
+                f"split_parts.{split} is empty; name parts of {settings.split_file}, or set split_file: null"
+            )
+        images = choose_parts(images, settings.data_dir / settings.split_file, parts)
     require_captions(images)
     return images
 
 
-@register("dataset", "visualbert_captions")
+@register("dataset", NAME, settings=Settings)
 def build_captions(
     config: Mapping[str, Any], split: str, processors: Mapping[str, Any], regions: RegionSource | None = None
 ) -> Captions:
     """Captions as configured: see `configs/datasets/captions.yaml`.
 
     Args:
-        regions: another source of regions than the configured stores (VCR's, which come from images).
+        regions: another source of regions than the configured stores.
     """
-    images = read_images(config, split)
-    if config.get("text_only"):
+    settings = read_settings(Settings, config, f"dataset_config.{NAME}")
+    if regions is None and not settings.text_only:
+        regions = ImageRegions(configured_store(settings, split), processors["region_processor"])
+    return captions_of(settings, split, processors, regions)
+
+
+def captions_of(
+    settings: TextSettings, split: str, processors: Mapping[str, Any], regions: RegionSource | None
+) -> Captions:
+    """Captions with regions of any source, which text alone leaves out."""
+    images = read_images(settings, split)
+    if settings.text_only:
         regions = None
-    elif regions is None:
-        regions = ImageRegions(configured_store(config, split), processors["region_processor"])
     pairs = None
-    if config.get("sentence_image", True):
-        pairs = CaptionPairs(images, config.get("random_caption_probability", 0.5), config.get("lone_caption", "alone"))
+    if settings.sentence_image:
+        pairs = CaptionPairs(images, settings.random_caption_probability, settings.lone_caption)
     text = processors["text_processor"]
     _report_cuts(images, text, pairs is not None, split)
     return Captions(images, text, regions, processors.get("masking_processor"), pairs, split != "train")

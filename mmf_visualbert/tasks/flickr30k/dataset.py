@@ -16,7 +16,9 @@ from torch import Tensor
 from mmf_visualbert.catalog import register
 from mmf_visualbert.contracts import DatasetFacts, RegionQuery
 from mmf_visualbert.datasets.draws import repeatable_draws
+from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.regions import ImageRegions
+from mmf_visualbert.datasets.settings import read_settings
 from mmf_visualbert.datasets.stores import configured_store
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.store import RegionRecord
@@ -25,8 +27,11 @@ from mmf_visualbert.processors.masking import MaskedLanguageModeling
 from mmf_visualbert.processors.text import Assembled, TextAssembler
 from mmf_visualbert.tasks.flickr30k.annotations import PHRASE_TYPES, ImageAnnotation, Phrase
 from mmf_visualbert.tasks.flickr30k.records import Caption, read_captions
+from mmf_visualbert.tasks.flickr30k.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+NAME = "visualbert_flickr30k"
 
 
 class Flickr30k:
@@ -188,7 +193,7 @@ def assemble_caption(
     return assembled, positions
 
 
-@register("dataset", "visualbert_flickr30k")
+@register("dataset", NAME, settings=Settings)
 def build_flickr30k(config: Mapping[str, Any], split: str, processors: Mapping[str, Any]) -> Flickr30k:
     """Reads one split and checks what can be checked: files, brackets, boxes, chains, features.
 
@@ -201,10 +206,11 @@ def build_flickr30k(config: Mapping[str, Any], split: str, processors: Mapping[s
         InputError: naming the file, the image, the caption, and the mend.
     """
     text, masking = _need(processors, "text_processor"), processors.get("masking_processor")
-    captions, annotations = read_captions(config, split)
+    settings = read_settings(Settings, config, f"dataset_config.{NAME}")
+    captions, annotations = _captions_of(settings, split)
     if masking is None:
         captions = _with_phrases(captions, split)
-    store = configured_store(config, split)
+    store = configured_store(settings, split)
     regions = ImageRegions(store, _need(processors, "region_processor"))
     regions.check(RegionQuery(caption.image_id, caption.name) for caption in captions)
     dataset = Flickr30k(
@@ -213,12 +219,24 @@ def build_flickr30k(config: Mapping[str, Any], split: str, processors: Mapping[s
         regions,
         text,
         masking=masking,
-        max_phrases=config.get("max_phrases", 32),
+        max_phrases=settings.max_phrases,
         repeatable=split != "train",
     )
     if masking is None:
         _report_cuts(dataset, split)
     return dataset
+
+
+def _captions_of(settings: Settings, split: str) -> tuple[list[Caption], dict[str, ImageAnnotation]]:
+    folder, unrelated = settings.data_dir, settings.unrelated_captions
+    return read_captions(
+        configured_paths(folder, settings.annotations, "annotations", split),
+        folder / settings.sentences,
+        folder / settings.boxes,
+        split=split,
+        unrelated=None if unrelated is None else folder / unrelated,
+        strict=settings.strict,
+    )
 
 
 def _with_phrases(captions: Sequence[Caption], split: str) -> list[Caption]:
@@ -256,7 +274,5 @@ def _report_cuts(dataset: Flickr30k, split: str) -> None:
 
 def _need(processors: Mapping[str, Any], key: str) -> Any:
     if key not in processors:
-        raise InputError(
-            f"visualbert_flickr30k has no {key}; name one in dataset_config.visualbert_flickr30k.processors"
-        )
+        raise InputError(f"{NAME} has no {key}; name one in dataset_config.{NAME}.processors")
     return processors[key]

@@ -22,14 +22,10 @@ def id_of(entry: Entry) -> tuple[str, int, int]:
 
 def read_ids(annotations: Path) -> list[tuple[str, int, int]]:
     """The ids that a file has to have, from the official annotations."""
-    config = {
-        "data_dir": annotations.parent,
-        "annotations": {"this": [annotations.name]},
-        "sentences": "Sentences",
-        "boxes": "Annotations",
-        "strict": False,
-    }
-    captions, _ = read_captions(config, "this")
+    folder = annotations.parent
+    captions, _ = read_captions(
+        [annotations], folder / "Sentences", folder / "Annotations", split=annotations.stem, strict=False
+    )
     return [(c.image_id, c.number, phrase.first_word) for c in captions for phrase in c.phrases]
 
 

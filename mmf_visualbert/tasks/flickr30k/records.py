@@ -1,11 +1,10 @@
 """The captions of a split of Flickr30K Entities with the phrases that are to be grounded, checked against the boxes."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.tasks.flickr30k.annotations import (
     NOT_ANNOTATED,
@@ -47,25 +46,34 @@ class Caption(NamedTuple):
         return phrase.text(self.words)
 
 
-def read_captions(config: Mapping[str, Any], split: str) -> tuple[list[Caption], dict[str, ImageAnnotation]]:
+def read_captions(
+    paths: Sequence[Path],
+    sentences: Path,
+    boxes: Path,
+    *,
+    split: str,
+    unrelated: Path | None = None,
+    strict: bool = True,
+) -> tuple[list[Caption], dict[str, ImageAnnotation]]:
     """The captions of a split with their phrases, and the annotations of its images.
 
     Args:
-        config: `data_dir`; `annotations.<split>`: split files; `sentences`, `boxes`: folders of txt and xml; optional
-            `unrelated_captions`: a file of captions to leave out; `strict`: see `read_annotation`; where it is false, a
-            phrase whose chain the XML does not know is left out, and a type that is not defined counts as "other".
+        paths: split files.
+        sentences, boxes: folders of txt and of xml.
+        split: what messages call the split.
+        unrelated: a file of captions to leave out.
+        strict: see `read_annotation`; where it is false, a phrase whose chain the XML does not know is left out, and a
+            type that is not defined counts as "other".
 
     Raises:
         InputError: for a file that is missing or wrong, or a phrase whose chain the XML does not know or whose type
             is not defined.
     """
-    folder, strict = Path(config.get("data_dir") or "."), config.get("strict", True)
-    sentences, boxes = folder / _key(config, "sentences"), folder / _key(config, "boxes")
-    left_out = read_unrelated(folder / config["unrelated_captions"]) if config.get("unrelated_captions") else set()
+    left_out = set() if unrelated is None else read_unrelated(unrelated)
     captions: list[Caption] = []
     annotations: dict[str, ImageAnnotation] = {}
     faults = 0
-    for path in configured_paths(config, "annotations", split):
+    for path in paths:
         for image_id in read_split(path):
             if image_id in annotations:
                 raise InputError(f"{path} names the image {image_id}, which another split file of '{split}' names too")
@@ -118,9 +126,3 @@ def _report(annotations: Mapping[str, ImageAnnotation], faults: int, split: str)
     bare = [image_id for image_id, annotation in annotations.items() if not annotation.boxes]
     if bare:
         logger.warning("Flickr30K %s: %d images have no box at all, image %s first", split, len(bare), bare[0])
-
-
-def _key(config: Mapping[str, Any], key: str) -> str:
-    if not config.get(key):
-        raise InputError(f"dataset_config.visualbert_flickr30k.{key} is left out; name the folder, as in its yaml")
-    return config[key]

@@ -18,12 +18,16 @@ from mmf_visualbert.contracts import DatasetFacts, RegionQuery
 from mmf_visualbert.datasets.draws import repeatable_draws
 from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.regions import ImageRegions
+from mmf_visualbert.datasets.settings import read_settings
 from mmf_visualbert.datasets.stores import configured_store
 from mmf_visualbert.processors.masking import MaskedLanguageModeling
 from mmf_visualbert.processors.text import TextAssembler
 from mmf_visualbert.tasks.nlvr2.records import LABELS, ImagePair, read_nlvr2
+from mmf_visualbert.tasks.nlvr2.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+NAME = "visualbert_nlvr2"
 
 
 class NLVR2:
@@ -99,16 +103,18 @@ class NLVR2:
         ]
 
 
-@register("dataset", "visualbert_nlvr2")
+@register("dataset", NAME, settings=Settings)
 def build_nlvr2(config: Mapping[str, Any], split: str, processors: Mapping[str, Any]) -> NLVR2:
     """NLVR2 as configured: see `configs/datasets/nlvr2.yaml`.
 
     Raises:
         InputError: naming file, example and mend.
     """
-    examples = read_nlvr2(configured_paths(config, "annotations", split), labels_required=split != "test")
+    settings = read_settings(Settings, config, f"dataset_config.{NAME}")
+    paths = configured_paths(settings.data_dir, settings.annotations, "annotations", split)
+    examples = read_nlvr2(paths, labels_required=split != "test")
     text = processors["text_processor"]
-    store = configured_store(config, split)
+    store = configured_store(settings, split)
     regions = ImageRegions(store, processors["region_processor"])
     dataset = NLVR2(examples, text, regions, processors.get("masking_processor"), repeatable=split != "train")
     cut = text.tokenizer.longer_than([example.sentence for example in examples], text.max_seq_length - 2)

@@ -13,12 +13,14 @@ from mmf_visualbert.contracts import DatasetFacts, RegionQuery, Sample
 from mmf_visualbert.datasets.draws import repeatable_draws
 from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.regions import ImageRegions
+from mmf_visualbert.datasets.settings import read_settings
 from mmf_visualbert.datasets.stores import configured_store
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.processors.masking import MaskedLanguageModeling
 from mmf_visualbert.processors.text import Assembled, TextAssembler
 from mmf_visualbert.tasks.table.kinds import Kind, kind_of
-from mmf_visualbert.tasks.table.records import Shares, Table, TableColumns, TableExample, read_table
+from mmf_visualbert.tasks.table.records import Table, TableExample, read_table
+from mmf_visualbert.tasks.table.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -151,21 +153,21 @@ class TableDataset:
         return said
 
 
-@register("dataset", NAME)
+@register("dataset", NAME, settings=Settings)
 def build_table(config: Mapping[str, Any], split: str, processors: Mapping[str, Any]) -> TableDataset:
     """A table as configured: see `configs/datasets/table.yaml`.
 
     Raises:
         InputError: naming the file, the row and the mend.
     """
-    kind = kind_of(config["kind"])
-    columns = TableColumns(**_known(config.get("columns"), TableColumns, "columns"))
-    shares = Shares(**_known(config.get("shares"), Shares, "shares"))
+    settings = read_settings(Settings, config, f"dataset_config.{NAME}")
+    kind, columns, shares = kind_of(settings.kind), settings.columns, settings.shares
     masking = processors.get("masking_processor")
     required = split != "test" and masking is None
 
     def read(which: str, labelled: bool) -> Table:
-        return read_table(configured_paths(config, "annotations", which), which, kind, columns, shares, labelled)
+        paths = configured_paths(settings.data_dir, settings.annotations, "annotations", which)
+        return read_table(paths, which, kind, columns, shares, labelled)
 
     table = read(split, required)
     names = []
@@ -174,24 +176,15 @@ def build_table(config: Mapping[str, Any], split: str, processors: Mapping[str, 
         names = processors["label_processor"].names(kind, lambda: _labels(source or read("train", required)))
     regions = None
     if columns.image is not None:
-        store = configured_store(config, split)
+        store = configured_store(settings, split)
         regions = ImageRegions(store, processors["region_processor"])
     rows = None
-    if split == "train" and config.get("examples_a_class"):
-        rows = few_of_each(table, int(config["examples_a_class"]), shares.seed)
+    if split == "train" and settings.examples_a_class:
+        rows = few_of_each(table, settings.examples_a_class, shares.seed)
     text, repeatable = processors["text_processor"], split != "train"
     dataset = TableDataset(table, kind, names, text, regions, masking=masking, repeatable=repeatable, rows=rows)
     _report(dataset, split)
     return dataset
-
-
-def _known(section: Mapping[str, Any] | None, settings: Any, name: str) -> dict[str, Any]:
-    given = dict(section or {})
-    unknown = sorted(set(given) - set(settings.__dataclass_fields__))
-    if unknown:
-        listed = ", ".join(settings.__dataclass_fields__)
-        raise InputError(f"dataset_config.{NAME}.{name} has the unknown key '{unknown[0]}'; it takes {listed}")
-    return given
 
 
 def _labels(table: Table) -> Iterator[Any]:

@@ -4,41 +4,45 @@ For consistency with the task, COCO's regions come from the same RoI backbone, o
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from mmf_visualbert.catalog import register
 from mmf_visualbert.contracts import RegionSource
 from mmf_visualbert.datasets.paths import configured_paths
+from mmf_visualbert.datasets.settings import read_settings
 from mmf_visualbert.datasets.stores import configured_store
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.tasks.captions.dataset import Captions, build_captions
-from mmf_visualbert.tasks.vcr.regions import CANVAS, DetectedRegions, StoredDetections
+from mmf_visualbert.tasks.captions.dataset import Captions, captions_of
+from mmf_visualbert.tasks.vcr.regions import DetectedRegions, StoredDetections
+from mmf_visualbert.tasks.vcr.settings import CaptionsSettings
+
+NAME = "visualbert_vcr_captions"
 
 
-@register("dataset", "visualbert_vcr_captions")
+@register("dataset", NAME, settings=CaptionsSettings)
 def build_vcr_captions(config: Mapping[str, Any], split: str, processors: Mapping[str, Any]) -> Captions:
     """Captions as configured: see `configs/datasets/vcr_captions.yaml`.
 
     Raises:
         InputError: for faulty captions, detections or settings, or an image without detections.
     """
-    return build_captions(config, split, processors, regions=_region_source(config, split))
+    settings = read_settings(CaptionsSettings, config, f"dataset_config.{NAME}")
+    regions = None if settings.text_only else _region_source(settings, split)
+    return captions_of(settings, split, processors, regions)
 
 
-def _region_source(config: Mapping[str, Any], split: str) -> RegionSource:
+def _region_source(settings: CaptionsSettings, split: str) -> RegionSource:
     """Images with detections, or, where `features` names a store for the split, precomputed features."""
-    if (config.get("features") or {}).get(split):
-        store = configured_store(config, split)
-        most = config.get("max_regions") or (None if store.info is None else store.info.regions)
+    if settings.features.of(split):
+        store = configured_store(settings, split)
+        most = settings.max_regions or (None if store.info is None else store.info.regions)
         if most is None:
             raise InputError(f"{', '.join(store.paths)} does not say how many regions it has at most; set max_regions")
         return StoredDetections(store, most)
-    data_dir = Path(config.get("data_dir") or ".")
     return DetectedRegions(
-        configured_paths(config, "detections", split),
-        [data_dir / folder for folder in config["images"]],
-        config.get("image_size", CANVAS),
-        random_offset=split == "train" and config.get("random_offset", True),
-        max_regions=config.get("max_regions"),
+        configured_paths(settings.data_dir, settings.detections, "detections", split),
+        [settings.data_dir / folder for folder in settings.images],
+        settings.image_size,
+        random_offset=split == "train" and settings.random_offset,
+        max_regions=settings.max_regions,
     )

@@ -1,7 +1,6 @@
 """Visual Commonsense Reasoning: Q→A, QA→R, and task-specific pre-training on both (§4.2, Appendix B)."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -11,6 +10,7 @@ from mmf_visualbert.catalog import register
 from mmf_visualbert.contracts import DatasetFacts, RegionSource
 from mmf_visualbert.datasets.draws import repeatable_draws
 from mmf_visualbert.datasets.paths import configured_paths
+from mmf_visualbert.datasets.settings import read_settings
 from mmf_visualbert.datasets.stores import configured_store
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.processors.masking import MaskedLanguageModeling
@@ -20,9 +20,11 @@ from mmf_visualbert.tasks.vcr.objects import mentioned_objects, most_mentions
 from mmf_visualbert.tasks.vcr.ontology import OBJECT_NAMES
 from mmf_visualbert.tasks.vcr.predictions import ANSWER_COLUMNS
 from mmf_visualbert.tasks.vcr.records import CHOICES, Tokens, VcrAnnotations, VcrRecord
-from mmf_visualbert.tasks.vcr.regions import CANVAS, FrameRegions, StoredRegions
+from mmf_visualbert.tasks.vcr.regions import FrameRegions, StoredRegions
 from mmf_visualbert.tasks.vcr.sequences import ChoiceSequence, ChoiceSequences, alignment_tensor
+from mmf_visualbert.tasks.vcr.settings import Settings
 
+NAME = "visualbert_vcr"
 MODES = ("answer", "rationale", "both")
 
 
@@ -214,29 +216,29 @@ def survey_split(annotations: VcrAnnotations, regions: RegionSource, sequences: 
     return SplitFacts(most_regions, min(most_aligned, sequences.assembler.max_seq_length - 3), True in labels)
 
 
-@register("dataset", "visualbert_vcr")
+@register("dataset", NAME, settings=Settings)
 def build_vcr(config: Mapping[str, Any], split: str, processors: Mapping[str, Any]) -> VCR:
     """VCR as configured: see `configs/datasets/vcr.yaml`.
 
     Raises:
         InputError: for faulty annotations, frames or settings.
     """
-    annotations = VcrAnnotations(configured_paths(config, "annotations", split), labels_required=split != "test")
-    sequences = ChoiceSequences(
-        processors["text_processor"], config.get("names", "distinct"), config.get("sub_words", "all")
-    )
-    regions = _region_source(config, split)
+    settings = read_settings(Settings, config, f"dataset_config.{NAME}")
+    paths = configured_paths(settings.data_dir, settings.annotations, "annotations", split)
+    annotations = VcrAnnotations(paths, labels_required=split != "test")
+    sequences = ChoiceSequences(processors["text_processor"], settings.names, settings.sub_words)
+    regions = _region_source(settings, split)
     facts = survey_split(annotations, regions, sequences)
-    most = config.get("max_regions")
+    most = settings.max_regions
     if most is not None and most < facts.regions:
         raise InputError(
             f"the split '{split}' has a record with {facts.regions} regions, but max_regions is {most}; raise it, or "
             "set it to null"
         )
-    answer_label = (config.get("answer_label") or {}).get(split)
+    answer_label = settings.answer_label.of(split)
     if split == "train" and answer_label is not None:
         raise InputError("answer_label.train has to be null: rationales are trained with the right answer (Appendix B)")
-    condition = answer_condition(answer_label, facts.labelled, Path(config.get("data_dir") or "."))
+    condition = answer_condition(answer_label, facts.labelled, settings.data_dir)
     if condition.predicted is not None:
         for record in annotations:
             condition.answers(record)
@@ -245,21 +247,21 @@ def build_vcr(config: Mapping[str, Any], split: str, processors: Mapping[str, An
         sequences,
         regions,
         facts._replace(regions=most or facts.regions),
-        mode=config.get("mode", "answer"),
+        mode=settings.mode,
         condition=condition,
         masking=processors.get("masking_processor"),
-        sequences_per_sample=config.get("sequences_per_sample") if facts.labelled else None,
+        sequences_per_sample=settings.sequences_per_sample if facts.labelled else None,
         repeatable=split != "train",
     )
 
 
-def _region_source(config: Mapping[str, Any], split: str) -> RegionSource:
+def _region_source(settings: Settings, split: str) -> RegionSource:
     """Frames, or, where `features` names a store for the split, precomputed features."""
-    if (config.get("features") or {}).get(split):
-        return StoredRegions(configured_store(config, split))
+    if settings.features.of(split):
+        return StoredRegions(configured_store(settings, split))
     return FrameRegions(
-        Path(config.get("data_dir") or ".") / config.get("images", "vcr/vcr1images"),
-        config.get("image_size", CANVAS),
-        random_offset=split == "train" and config.get("random_offset", True),
-        check_metadata=config.get("check_metadata", True),
+        settings.data_dir / settings.images,
+        settings.image_size,
+        random_offset=split == "train" and settings.random_offset,
+        check_metadata=settings.check_metadata,
     )

@@ -10,6 +10,7 @@ The question mark is put where the question has none, as in the authors' code.
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from mmf_visualbert.contracts import DatasetFacts, RegionQuery
 from mmf_visualbert.datasets.draws import repeatable_draws
 from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.regions import ImageRegions
+from mmf_visualbert.datasets.settings import read_settings
 from mmf_visualbert.datasets.stores import configured_store
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.processors.masking import MaskedLanguageModeling
@@ -28,8 +30,11 @@ from mmf_visualbert.processors.text import Assembled, TextAssembler
 from mmf_visualbert.tasks.vqa2.answers import AnswerVocabulary
 from mmf_visualbert.tasks.vqa2.metrics import best_answer
 from mmf_visualbert.tasks.vqa2.records import VQA2Questions, read_annotations, read_questions
+from mmf_visualbert.tasks.vqa2.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+NAME = "visualbert_vqa2"
 
 
 class VQA2:
@@ -182,7 +187,7 @@ def _drawn(answers: tuple[str, ...] | None) -> str | None:
     return answers[int(torch.randint(len(answers), ()))] if answers else None
 
 
-@register("dataset", "visualbert_vqa2")
+@register("dataset", NAME, settings=Settings)
 def build_vqa2(config: Mapping[str, Any], split: str, processors: Mapping[str, Any]) -> VQA2:
     """One split of VQA 2.0 after `dataset_config.visualbert_vqa2`.
 
@@ -195,16 +200,17 @@ def build_vqa2(config: Mapping[str, Any], split: str, processors: Mapping[str, A
     Raises:
         InputError: whatever is wrong with the files, the records or the features.
     """
-    questions = read_questions(configured_paths(config, "annotations", split), labelled=split != "test")
+    settings = read_settings(Settings, config, f"dataset_config.{NAME}")
+    questions = read_questions(_annotations(settings, split), labelled=split != "test")
     regions = None
-    if config.get("use_regions", True):
-        store = configured_store(config, split)
+    if settings.use_regions:
+        store = configured_store(settings, split)
         regions = ImageRegions(store, processors["region_processor"])
         regions.check(_images(questions))
     masking = processors.get("masking_processor")
     vocabulary = None
     if masking is None and processors.get("answer_processor") is not None:
-        vocabulary = processors["answer_processor"].vocabulary(lambda: _train_answers(config, split, questions))
+        vocabulary = processors["answer_processor"].vocabulary(lambda: _train_answers(settings, split, questions))
     return VQA2(
         questions,
         processors["text_processor"],
@@ -222,12 +228,16 @@ def _images(questions: VQA2Questions) -> Iterator[RegionQuery]:
     return (RegionQuery(image, questions.name(index)) for image, index in first_questions.items())
 
 
-def _train_answers(config: Mapping[str, Any], split: str, questions: VQA2Questions) -> Counter[str]:
+def _annotations(settings: Settings, split: str) -> list[Path]:
+    return configured_paths(settings.data_dir, settings.annotations, "annotations", split)
+
+
+def _train_answers(settings: Settings, split: str, questions: VQA2Questions) -> Counter[str]:
     """How often each answer is the majority answer of a training question."""
     if split == "train" and questions.annotations is not None:
         return questions.annotations.majority_counts()
     try:
-        return read_annotations(configured_paths(config, "annotations", "train")).majority_counts()
+        return read_annotations(_annotations(settings, "train")).majority_counts()
     except InputError as error:
         raise InputError(
             f"the answer vocabulary cannot be built from the training annotations ({error}), or give the file of the "

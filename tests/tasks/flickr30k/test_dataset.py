@@ -142,12 +142,9 @@ def test_real_records_give_the_official_counts(shared, tmp_path):
     real = shared / "realdata" / "flickr30k_entities"
     ids = sorted(path.stem for path in (real / "Sentences").glob("*.txt"))
     (tmp_path / "split.txt").write_text("\n".join(ids))
-    config = {
-        "annotations": {"val": [str(tmp_path / "split.txt")]},
-        "sentences": str(real / "Sentences"),
-        "boxes": str(real / "Annotations"),
-    }
-    captions, annotations = read_captions(config, "val")
+    captions, annotations = read_captions(
+        [tmp_path / "split.txt"], real / "Sentences", real / "Annotations", split="val"
+    )
     assert len(captions) == 5 * len(ids) == 165
 
     found = [
