@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 from mmf_visualbert import catalog
 from mmf_visualbert.contracts import Merge, Phase
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.yaml_config import container
 
 SCALES = ("sample", "paper")
 
@@ -54,7 +55,7 @@ def phase_config(plan: Plan, phase: Phase, configs: Path, run: Path) -> dict[str
     files += _scale_overlays(plan, phase, configs)
     return {
         "includes": [str(file.resolve()) for file in files],
-        **OmegaConf.to_container(OmegaConf.from_dotlist(list(phase.overrides))),
+        **container(OmegaConf.from_dotlist(list(phase.overrides))),
         "env": {"save_dir": str(run / phase.name)},
     }
 

@@ -83,15 +83,15 @@ def read_place(cell: Any, where: str) -> int | None:
     return int(value)
 
 
-def by_frequency(labels: Iterable[Any]) -> list[str]:
+def in_order(labels: Iterable[Any]) -> list[str]:
     """Names in the order of the alphabet, numbers in their own."""
     names = {label for label in labels if label is not None}
     return sorted(names, key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0, name))
 
 
 def of_lists(labels: Iterable[Any]) -> list[str]:
-    """As `by_frequency`, of labels that are lists."""
-    return by_frequency(Counter(name for label in labels if label is not None for name in label))
+    """As `in_order`, of labels that are lists."""
+    return in_order(Counter(name for label in labels if label is not None for name in label))
 
 
 def _one(label: str, places: dict[str, int]) -> Tensor:
@@ -115,8 +115,8 @@ def _place(label: int, places: dict[str, int]) -> Tensor:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("classification", read_name, by_frequency, _one),
-        Kind("binary", read_name, by_frequency, _one),
+        Kind("classification", read_name, in_order, _one),
+        Kind("binary", read_name, in_order, _one),
         Kind("multilabel", read_names, of_lists, _several),
         Kind("regression", read_number, None, _number),
         Kind("choice", read_place, None, _place, has_choices=True),

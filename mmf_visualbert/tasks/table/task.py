@@ -8,7 +8,7 @@ from mmf_visualbert.tasks.table.leaderboard import LEADERBOARD
 
 
 def images(file: AnnotationFile) -> list[str] | None:
-    """None: which column names the image is known to the configuration alone; `visualbert table check` looks."""
+    """None: which column names the image is known to the configuration alone."""
     return None
 
 
