@@ -4,6 +4,7 @@ What is read is checked first, and nothing of it is run. What is written appears
 """
 
 from mmf_visualbert.files.arrays import read_npy, read_npy_records, read_npz, read_pickle
+from mmf_visualbert.files.folders import files_below
 from mmf_visualbert.files.json_files import no_garbage_collection, parse_json, read_json, read_json_lines
 from mmf_visualbert.files.opening import reading, require
 from mmf_visualbert.files.tables import read_rows
@@ -22,6 +23,7 @@ from mmf_visualbert.files.writing import (
 
 __all__ = [
     "IndexedLines",
+    "files_below",
     "no_garbage_collection",
     "open_bytes",
     "parse_json",

@@ -1,5 +1,6 @@
 """Images to extract features from: found, named, read and resized."""
 
+import os
 from collections.abc import Iterable
 from glob import glob
 from glob import has_magic as has_glob
@@ -14,7 +15,7 @@ from torch.nn import functional
 
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.records import check_key, check_keys
-from mmf_visualbert.files import read_lines
+from mmf_visualbert.files import files_below, read_lines
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 MOST_PIXELS = 500_000_000  # 1.5 GB decoded; more is taken for an attack or a mistake
@@ -39,6 +40,8 @@ class Size(NamedTuple):
 def find_images(source: str, root: str | None = None, keys: str = "path") -> list[ImageFile]:
     """The images of a folder (with all below it), of a list file (`.txt`, a path a line) or of a glob.
 
+    Names count as they are given: an image that is a link has the link's name, and a linked folder is entered.
+
     Args:
         source: folder, list or glob.
         root: where keys begin, and what paths of a list are relative to; the folder itself, the list's folder, or the
@@ -46,7 +49,8 @@ def find_images(source: str, root: str | None = None, keys: str = "path") -> lis
         keys: `path` names an image by its path below the root without extension, `name` by its file name alone.
 
     Raises:
-        InputError: where there is no image, or two images have the same key, or MMF's reader would confuse two keys.
+        InputError: where there is no image, a linked folder leads back to one that it is in, two images have the same
+            key, or MMF's reader would confuse two keys.
     """
     base, paths = _paths(source, root)
     if not paths:
@@ -57,9 +61,10 @@ def find_images(source: str, root: str | None = None, keys: str = "path") -> lis
         key = _key(path, base, keys)
         check_key(key)
         if key in found:
+            other = ", or name images by their path (--keys path)" if keys == "name" else ""
             raise InputError(
                 f"the images {found[key].path} and {path} would both be '{key}' in the store; rename or remove one of "
-                "them, or name images by their path (--keys path)"
+                f"them{other}"
             )
         found[key] = ImageFile(key, str(path))
     check_keys(found)
@@ -70,11 +75,10 @@ def _paths(source: str, root: str | None) -> tuple[Path, list[Path]]:
     given = None if root is None else Path(root)
     if Path(source).is_dir():
         base = given or Path(source)
-        return base, [path for path in Path(source).rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file()]
+        return base, [path for path in files_below(source) if path.suffix.lower() in EXTENSIONS]
     if has_glob(source):
         prefix = Path(*[part for part in Path(source).parts[: _first_wildcard(source)]])
-        matches = (Path(name) for name in glob(source, recursive=True))
-        return given or prefix, [path for path in matches if path.suffix.lower() in EXTENSIONS and path.is_file()]
+        return given or prefix, [path for path in _matches(source) if path.suffix.lower() in EXTENSIONS]
     if not Path(source).is_file():
         raise InputError(f"there is no folder, list or image {source}; correct the path")
     if Path(source).suffix.lower() in EXTENSIONS:
@@ -87,6 +91,18 @@ def _paths(source: str, root: str | None) -> tuple[Path, list[Path]]:
     return base, list(dict.fromkeys(listed))
 
 
+def _matches(pattern: str) -> list[Path]:
+    """The files that a glob names. What `**` stands for is walked first, because glob follows a link that leads back to
+    its own folder over and over, until the system refuses the name.
+    """
+    parts = Path(pattern).parts
+    if "**" in parts:
+        for folder in glob(str(Path(*parts[: parts.index("**")]))):
+            for _ in files_below(folder) if os.path.isdir(folder) else ():
+                pass
+    return [path for path in map(Path, glob(pattern, recursive=True)) if path.is_file() or path.is_symlink()]
+
+
 def _first_wildcard(pattern: str) -> int:
     return next(place for place, part in enumerate(Path(pattern).parts) if has_glob(part))
 
@@ -94,11 +110,17 @@ def _first_wildcard(pattern: str) -> int:
 def _key(path: Path, base: Path, keys: str) -> str:
     if keys == "name":
         return path.stem
-    try:
-        relative = path.resolve().relative_to(base.resolve())
-    except ValueError:
-        raise InputError(f"{path} is not below {base}; give --root, the folder where the images' keys begin") from None
-    return str(relative.with_suffix(""))
+    absolute, folder = (Path(os.path.abspath(name)) for name in (path, base))
+    if absolute.is_relative_to(folder):
+        return str(absolute.relative_to(folder).with_suffix(""))
+    if folder.is_dir():  # the same folder may be called by another of its names, or the image's
+        for above in absolute.parents:
+            if os.path.samefile(above, folder):
+                return str(absolute.relative_to(above).with_suffix(""))
+        real = absolute.parent.resolve() / absolute.name
+        if real.is_relative_to(folder.resolve()):
+            return str(real.relative_to(folder.resolve()).with_suffix(""))
+    raise InputError(f"{path} is not below {base}; give --root, the folder where the images' keys begin")
 
 
 def image_size(path: str) -> Size:
@@ -138,6 +160,12 @@ def _opened(path: str) -> Image.Image:
     Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit refuses panoramas; MOST_PIXELS takes its place
     try:
         image = Image.open(path)
+    except FileNotFoundError:
+        leads = f", a link to {os.readlink(path)}," if os.path.islink(path) else ""
+        raise InputError(
+            f"the image {path}{leads} is not there; get the file (of a dataset kept by links, by `git annex get` or "
+            "`dvc pull`), or leave it out"
+        ) from None
     except UnidentifiedImageError:
         raise InputError(f"{path} is not an image; leave it out, or get it again") from None
     except Exception as error:  # as above

@@ -48,6 +48,55 @@ def test_lists_and_globs(tmp_path):
         find_images(str(tmp_path / "x"), root=str(tmp_path / "y"))
 
 
+def linked_folders(tmp_path):
+    """Two images that are links, in a folder that is one, as caches of hubs, DVC and git-annex keep data."""
+    save(tmp_path / "pool" / "5f3c77", format="PNG")
+    save(tmp_path / "pool" / "x.jpg")
+    images = tmp_path / "images"
+    (tmp_path / "store" / "train").mkdir(parents=True)
+    (tmp_path / "store" / "train" / "COCO_1.jpg").symlink_to("../../pool/5f3c77")
+    (tmp_path / "store" / "train" / "COCO_2.jpg").symlink_to(tmp_path / "pool" / "x.jpg")
+    images.mkdir()
+    (images / "linked").symlink_to(tmp_path / "store" / "train")
+    return images
+
+
+def test_a_link_has_its_own_name_and_a_linked_folder_is_entered(tmp_path):
+    images = linked_folders(tmp_path)
+    for source in (images, tmp_path / "images" / "**" / "*.jpg"):
+        found = find_images(str(source), root=str(images))
+        assert [file.key for file in found] == ["linked/COCO_1", "linked/COCO_2"]
+        assert all(read_image(file.path).shape == (20, 32, 3) for file in found)
+    (tmp_path / "list.txt").write_text("linked/COCO_2.jpg\n")
+    assert [file.key for file in find_images(str(tmp_path / "list.txt"), root=str(images))] == ["linked/COCO_2"]
+    (tmp_path / "other_name").symlink_to(images)
+    for source in (images / "linked", tmp_path / "other_name" / "linked"):
+        for root in (images, tmp_path / "other_name"):
+            assert [file.key for file in find_images(str(source), str(root))] == ["linked/COCO_1", "linked/COCO_2"]
+    assert [file.key for file in find_images(str(images / "linked" / "COCO_1.jpg"))] == ["COCO_1"]
+
+
+def test_links_that_lead_back_are_refused_and_dead_ones_are_said(tmp_path):
+    images = linked_folders(tmp_path)
+    (images / "gone.jpg").symlink_to("../annex/objects/gone")
+    assert [file.key for file in find_images(str(images))] == ["gone", "linked/COCO_1", "linked/COCO_2"]
+    for read in (read_image, image_size):
+        with pytest.raises(
+            InputError, match=r"gone\.jpg, a link to \.\./annex/objects/gone, is not there; .*annex get"
+        ):
+            read(str(images / "gone.jpg"))
+    for target in ("..", "../..", "itself"):
+        loop = images / "linked" / "itself"
+        loop.symlink_to(images / "linked" / target if target == ".." else target)
+        if target == "itself":  # no folder, and no image by its name
+            assert len(find_images(str(images))) == 3
+        else:
+            for source in (images, images / "**" / "*.jpg"):
+                with pytest.raises(InputError, match="leads back, by a link, to"):
+                    find_images(str(source))
+        loop.unlink()
+
+
 def test_a_source_without_images_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     for source in ("empty", "none*.png"):
