@@ -28,11 +28,12 @@ class Strings:
     def __iter__(self) -> Iterator[str]:
         return (self[index] for index in range(len(self)))
 
-    def most_pieces(self) -> np.ndarray:
+    def most_pieces(self, longest_decomposition: int = 4) -> np.ndarray:
         """(len,) int64, an upper bound of each string's word pieces.
 
         A piece has a character at least. An ASCII character stays one; of another, which is two bytes or
-        more in UTF-8, Unicode's decomposition makes four at most.
+        more in UTF-8, Unicode's decomposition makes four at most, or what the tokenizer says.
         """
         foreign_bytes = np.concatenate([[0], np.cumsum(self.bytes > 127)])
-        return np.diff(self.ends) + np.diff(foreign_bytes[self.ends])
+        more_of_a_byte = (longest_decomposition + 1) // 2 - 1
+        return np.diff(self.ends) + more_of_a_byte * np.diff(foreign_bytes[self.ends])

@@ -19,11 +19,13 @@ from torch import Tensor
 from mmf_visualbert.catalog import register
 from mmf_visualbert.characters import whole_characters
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.files import read_json, read_lines
+from mmf_visualbert.processors import tokenizer_files
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 # Unicode's canonical decomposition, part of BERT's normalisation, makes at most this many characters of one.
 LONGEST_DECOMPOSITION = 4
+LONGEST_COMPATIBILITY = 54  # of NFKD, which some tokenizers' files ask for: 18, and 3 of each in lower case
+MOST_PIECES = 10_000_000
 
 
 class Pieces(NamedTuple):
@@ -47,18 +49,26 @@ class WordPieceTokenizer:
         vocabulary: piece -> id.
         lowercase: lower-case and strip accents first, as the uncased vocabularies need.
         name: what errors call it.
+        tokenizer: what cuts texts into these pieces, where files say how; BERT's own way where None.
 
     Attributes:
+        longest_decomposition: so many characters are made of one at most before texts are cut.
         vocab_size: largest id + 1.
         pad_id, unk_id, cls_id, sep_id, mask_id: the ids of BERT's special tokens; `special_ids` has all of them.
         unused_ids: ids of the places that BERT's vocabulary keeps free ("[unused0]", ...).
         question_mark_ids: the ids of "?", which every question gets.
 
     Raises:
-        InputError: where a special token is missing.
+        InputError: where a special token is missing, or an id is none.
     """
 
-    def __init__(self, vocabulary: Mapping[str, int], lowercase: bool = True, name: str = "the vocabulary") -> None:
+    def __init__(
+        self,
+        vocabulary: Mapping[str, int],
+        lowercase: bool = True,
+        name: str = "the vocabulary",
+        tokenizer: tokenizers.Tokenizer | None = None,
+    ) -> None:
         missing = [token for token in SPECIAL_TOKENS if token not in vocabulary]
         if missing:
             raise InputError(
@@ -67,14 +77,16 @@ class WordPieceTokenizer:
         self.name = name
         self.lowercase = lowercase
         self.vocab_size = max(vocabulary.values()) + 1
+        if self.vocab_size > MOST_PIECES:
+            raise InputError(
+                f"{name} gives a piece the id {self.vocab_size - 1}, and no BERT has {MOST_PIECES} pieces; get it again"
+            )
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (vocabulary[t] for t in SPECIAL_TOKENS)
         self.special_ids = tuple(vocabulary[token] for token in SPECIAL_TOKENS)
         self.unused_ids = tuple(index for token, index in vocabulary.items() if token.startswith("[unused"))
-        self.tokenizer = tokenizers.Tokenizer(
-            WordPiece(dict(vocabulary), unk_token="[UNK]", max_input_chars_per_word=100)
-        )
-        self.tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
-        self.tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        self.tokenizer = bert_tokenizer(vocabulary, lowercase) if tokenizer is None else tokenizer
+        plain = isinstance(self.tokenizer.normalizer, normalizers.BertNormalizer)
+        self.longest_decomposition = LONGEST_DECOMPOSITION if plain else LONGEST_COMPATIBILITY
         self.question_mark_ids = tuple(self.pieces("?"))
 
     def pieces(self, text: str) -> list[int]:
@@ -101,12 +113,20 @@ class WordPieceTokenizer:
 
         A piece has at least one character, so only long texts are tokenized: fast over a whole split.
         """
-        longest = [len(text) * (1 if text.isascii() else LONGEST_DECOMPOSITION) for text in texts]
+        longest = [len(text) * (1 if text.isascii() else self.longest_decomposition) for text in texts]
         return [i for i, text in enumerate(texts) if longest[i] > limit and len(self.pieces(text)) > limit]
 
     def token(self, index: int) -> str:
         """The piece with this id, for people to read."""
-        return self.tokenizer.id_to_token(index) or f"[{index}]"
+        return (self.tokenizer.id_to_token(index) or f"[{index}]").rstrip("\n")
+
+
+def bert_tokenizer(vocabulary: Mapping[str, int], lowercase: bool) -> tokenizers.Tokenizer:
+    """BERT's own way over a vocabulary."""
+    tokenizer = tokenizers.Tokenizer(WordPiece(dict(vocabulary), unk_token="[UNK]", max_input_chars_per_word=100))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return tokenizer
 
 
 @functools.lru_cache(maxsize=8)
@@ -118,10 +138,9 @@ def load_tokenizer(name_or_path: str, lowercase: bool = True) -> WordPieceTokeni
             another `lowercase`.
     """
     path = Path(name_or_path).expanduser()
-    if path.is_file():
-        return WordPieceTokenizer(_read_vocabulary(path), lowercase, str(path))
-    if path.is_dir():
-        return _from_folder(path, lowercase)
+    if path.is_file() or path.is_dir():
+        vocabulary, tokenizer = tokenizer_files.read_tokenizer(path, lowercase)
+        return WordPieceTokenizer(vocabulary, lowercase, str(path), tokenizer)
     if path.is_absolute() or path.suffix == ".txt" or str(name_or_path).startswith("."):
         raise InputError(
             f"there is no vocabulary at {path}; give the path of a BERT's vocab.txt or folder as the tokenizer"
@@ -129,49 +148,18 @@ def load_tokenizer(name_or_path: str, lowercase: bool = True) -> WordPieceTokeni
     return _from_hub(str(name_or_path), lowercase)
 
 
-def _read_vocabulary(path: Path) -> dict[str, int]:
-    """A vocab.txt (one piece a line) or tokenizer.json."""
-    if path.suffix != ".json":
-        return {piece: index for index, piece in enumerate(read_lines(path))}
-    try:
-        return dict(read_json(path)["model"]["vocab"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as a vocabulary ({error}); give a BERT's vocab.txt") from error
-
-
-def _from_folder(folder: Path, lowercase: bool) -> WordPieceTokenizer:
-    settings = folder / "tokenizer_config.json"
-    if settings.is_file():
-        stated = read_json(settings)
-        if not isinstance(stated, dict):
-            raise InputError(f"{settings} is no json object; put the vocabulary's own there, or remove it")
-        _check_lowercase(stated.get("do_lower_case"), lowercase, folder)
-    for file in (folder / "vocab.txt", folder / "tokenizer.json"):
-        if file.is_file():
-            return WordPieceTokenizer(_read_vocabulary(file), lowercase, str(folder))
-    raise InputError(f"the folder {folder} has neither vocab.txt nor tokenizer.json; put the BERT's vocab.txt into it")
-
-
 def _from_hub(name: str, lowercase: bool) -> WordPieceTokenizer:
-    from transformers import AutoTokenizer  # slow to import, and not needed for local vocabularies
-
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
+        state, vocabulary = tokenizer_files.as_transformers_reads(name, name)
+    except InputError:
+        raise
     except Exception as error:  # the hub client raises of many kinds, by version: all of them mean the same to the user
         raise InputError(
             f"the tokenizer '{name}' is neither a local path nor to be had from the Hugging Face hub "
             f"({type(error).__name__}); check the name and the network, or give the path of a BERT's vocab.txt"
         ) from error
-    _check_lowercase(tokenizer.init_kwargs.get("do_lower_case"), lowercase, name)
-    return WordPieceTokenizer(tokenizer.get_vocab(), lowercase, name)
-
-
-def _check_lowercase(wanted: bool | None, given: bool, name: object) -> None:
-    if wanted is not None and bool(wanted) != given:
-        raise InputError(
-            f"the vocabulary of {name} was made with lowercase={bool(wanted)}, the configuration says {given}; "
-            f"set the processor's `lowercase: {str(bool(wanted)).lower()}`"
-        )
+    described = tokenizer_files.built(state, vocabulary, lowercase, name)
+    return WordPieceTokenizer(described.vocabulary, lowercase, name, described.tokenizer)
 
 
 class Assembled(NamedTuple):

@@ -164,10 +164,11 @@ class VQA2:
 
     def _long_questions(self) -> list[int]:
         """Questions so long that they may have more pieces than there is room for."""
-        pieces = self.questions.texts.most_pieces()
+        longest = self.text.tokenizer.longest_decomposition
+        pieces = self.questions.texts.most_pieces(longest)
         annotations = self.questions.annotations
         if self.masking is not None and annotations is not None:
-            pieces = pieces + annotations.table.most_pieces()[annotations.answers].max(axis=1)
+            pieces = pieces + annotations.table.most_pieces(longest)[annotations.answers].max(axis=1)
         return np.flatnonzero(pieces > self.text.max_seq_length - 4).tolist()
 
 
