@@ -7,8 +7,10 @@ from typing import Any
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from mmf_visualbert.checkpoints.convert import convert, revert
+from mmf_visualbert.checkpoints.convert import convert, heads_kept, revert
 from mmf_visualbert.checkpoints.files import read_checkpoint, write_transformers
+from mmf_visualbert.checkpoints.heads import CLASSIFIERS, class_of_heads
+from mmf_visualbert.checkpoints.names import NAMINGS
 from mmf_visualbert.checkpoints.settings import attention_heads_of, sizes
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import write_text, write_torch
@@ -51,9 +53,11 @@ def convert_from(
         attention_heads=heads.number,
         answers=None if answers is None else AnswerVocabulary.from_file(answers).answers,
         head=head,
+        config=stored.config,
         origin=str(weights),
     )
     command = f"# Included after a configuration of projects/visualbert, this fits the model to {out.name}.\n"
+    command += "".join(f"# Converted from {weights}: {line}.\n" for line in converted.report.taken)
     write_torch(out, {"model": converted.state_dict})
     write_text(out.with_suffix(".yaml"), command + OmegaConf.to_yaml(OmegaConf.create(converted.settings)))
     lines = [*converted.report.lines(), *heads.lines()]
@@ -63,7 +67,9 @@ def convert_from(
     return lines
 
 
-def convert_to(target: str, weights: Path, out: Path, attention_heads: int | None = None) -> list[str]:
+def convert_to(
+    target: str, weights: Path, out: Path, attention_heads: int | None = None, head: str | None = None
+) -> list[str]:
     """Write a checkpoint of ours by another code base's names.
 
     Args:
@@ -71,6 +77,7 @@ def convert_to(target: str, weights: Path, out: Path, attention_heads: int | Non
         weights: a checkpoint of ours.
         out: a new folder for transformers, a file for the others.
         attention_heads: their number, where the configuration in the checkpoint does not tell it.
+        head: see `checkpoints.convert.revert`.
 
     Returns:
         Lines that say what was done.
@@ -79,10 +86,11 @@ def convert_to(target: str, weights: Path, out: Path, attention_heads: int | Non
         InputError: where the weights cannot be read, are not ours, or `out` is a folder that exists.
     """
     state, config = read_checkpoint(weights)
-    reverted, report = revert(state, target)
+    reverted, report = revert(state, target, head, str(weights))
     heads = attention_heads_of(hidden_size(state), config, attention_heads)
     if target == "transformers":
-        write_transformers(reverted, transformers_config(state, heads.number), out)
+        kept = heads_kept(NAMINGS[target], state, head, str(weights))
+        write_transformers(reverted, transformers_config(state, kept, heads.number), out)
     else:
         write_torch(out, {"model": reverted} if target == "mmf" else reverted)
     return [
@@ -99,15 +107,16 @@ def hidden_size(state: Mapping[str, Tensor]) -> int:
     return next((value.shape[-1] for name, value in state.items() if name.endswith(WORDS) and value.ndim == 2), 0)
 
 
-def transformers_config(state: dict[str, Tensor], attention_heads: int | None) -> Any:
-    """The `VisualBertConfig` of weights by our names."""
+def transformers_config(state: dict[str, Tensor], heads: set[str], attention_heads: int | None) -> Any:
+    """The `VisualBertConfig` of weights by our names, with the class that has these heads."""
     from transformers import VisualBertConfig
 
-    labels = [name for name in state if name.endswith(".classifier.weight") and "sentence_image" not in name]
+    labels = [state[f"heads.{head}.classifier.weight"].size(0) for head in CLASSIFIERS if head in heads]
     late = any(name.startswith("visual_bert.additional_layer.") for name in state)
     return VisualBertConfig(
         visual_embedding_dim=state["visual_bert.embeddings.visual_projection.weight"].size(1),
         bypass_transformer=late,
-        **({"num_labels": state[labels[0]].size(0)} if labels else {}),
+        architectures=[class_of_heads(heads)],
+        **({"num_labels": labels[0]} if labels else {}),
         **sizes(state, attention_heads),
     )

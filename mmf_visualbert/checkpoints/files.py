@@ -74,14 +74,15 @@ def weights_file(path: Path) -> Path:
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
-    """config.json of a folder of transformers; empty where `path` is a file.
+    """config.json of a folder of transformers, also where its file of weights is named; empty for any other file.
 
     Raises:
         InputError: where the folder has none, or it is no json.
     """
-    if not Path(path).is_dir():
+    path = Path(path)
+    file = (path if path.is_dir() else path.parent) / "config.json"
+    if not path.is_dir() and not (path.name in WEIGHTS and file.is_file()):
         return {}
-    file = Path(path) / "config.json"
     if not file.is_file():
         raise InputError(f"{file} is missing or no json; give a folder saved by transformers")
     config = read_json(file)

@@ -40,6 +40,13 @@ EMBEDDING_PARTS = (
 )
 HEAD_WIDTH = 64  # of an attention head in every BERT that was released
 BERT_BASE_UNCASED_WORDS = 30522
+# Of a config.json: what weights do not show, and BERT's own value of it.
+UNSEEN = {
+    "hidden_act": "gelu",
+    "layer_norm_eps": 1e-12,
+    "hidden_dropout_prob": 0.1,
+    "attention_probs_dropout_prob": 0.1,
+}
 # Losses of the heads of tasks, as the authors' code computes them.
 LOSSES = {
     "visualbert_answer": {"type": "visualbert_answer_cross_entropy", "params": {"targets": "soft"}},
@@ -173,12 +180,35 @@ def sizes(state: Mapping[str, Tensor], attention_heads: int | None = None) -> di
     }
 
 
-def settings(state: Mapping[str, Tensor], attention_heads: int | None = None) -> dict[str, Any]:
+def of_config(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """What of a config.json the weights do not show and a model of ours has to do likewise, where it is not BERT's own.
+
+    Raises:
+        InputError: where a value is of another type than it has to be.
+    """
+    found: dict[str, Any] = {}
+    for name, usual in UNSEEN.items():
+        value = config.get(name, usual)
+        if not isinstance(value, type(usual)) and not (isinstance(usual, float) and type(value) is int):
+            raise InputError(f"config.json of {origin} has {value!r} as '{name}'; give the folder as it was saved")
+        if value != usual:
+            found[name] = value
+    return found
+
+
+def settings(
+    state: Mapping[str, Tensor], attention_heads: int | None = None, unseen: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The configuration that weights of the authors' kind ask for, in the shape of a yaml for `mmf_run`.
 
     Only the heads of tasks are named: weights of pre-training go on into a task that names its own.
+
+    Args:
+        state: a whole encoder.
+        attention_heads: see `sizes`.
+        unseen: see `of_config`.
     """
-    model: dict[str, Any] = {"bert": None, "size": sizes(state, attention_heads)}
+    model: dict[str, Any] = {"bert": None, "size": {**sizes(state, attention_heads), **(unseen or {})}}
     if model["size"]["type_vocab_size"] == 2:
         del model["size"]["type_vocab_size"]
     if model["size"]["vocab_size"] == BERT_BASE_UNCASED_WORDS:

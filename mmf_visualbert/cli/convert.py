@@ -23,10 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--source", choices=["auto", *NAMINGS], default="auto", help="whose names (default: by the names)"
     )
     given.add_argument("--answers", type=Path, help="the answers of a VQA classifier, to keep them in the checkpoint")
-    given.add_argument("--head", help="the registered head that a classifier is for (default: by its number of rows)")
+    given.add_argument(
+        "--head", help="the registered head that a classifier is for (default: by config.json, or else by its rows)"
+    )
     back = commands.add_parser("to", help="ours to another VisualBERT")
     back.set_defaults(run=run_to)
     back.add_argument("target", choices=list(NAMINGS))
+    back.add_argument("--head", help="of several heads of tasks the one to keep")
     for command in (given, back):
         command.add_argument("weights", type=Path, help="a file of weights, or a folder of transformers")
         command.add_argument("out", type=Path, help="the file (a folder for transformers) to write")
@@ -45,4 +48,4 @@ def run_to(options: argparse.Namespace) -> None:
     """Ours to another VisualBERT; prints what became of each weight."""
     from mmf_visualbert.checkpoints.commands import convert_to
 
-    print("\n".join(convert_to(options.target, options.weights, options.out, options.heads)))
+    print("\n".join(convert_to(options.target, options.weights, options.out, options.heads, options.head)))

@@ -1,6 +1,7 @@
 """`visualbert convert`: files in, files out, one sentence where it cannot."""
 
 import importlib.util
+import json
 import os
 import pickle
 from pathlib import Path
@@ -9,7 +10,16 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from tiny_model import SIZE, ragged, released, tiny
-from transformers import BertConfig, VisualBertConfig, VisualBertForQuestionAnswering, VisualBertModel
+from transformers import (
+    BertConfig,
+    VisualBertConfig,
+    VisualBertForMultipleChoice,
+    VisualBertForPreTraining,
+    VisualBertForQuestionAnswering,
+    VisualBertForRegionToPhraseAlignment,
+    VisualBertForVisualReasoning,
+    VisualBertModel,
+)
 
 from mmf_visualbert.modules.build import bert_config, build_visual_bert
 
@@ -61,6 +71,106 @@ def test_a_folder_of_transformers(tmp_path, capsys, safe):
     assert "give them with --answers" in capsys.readouterr().out
     state = torch.load(tmp_path / "ours.pth", weights_only=True)["model"]
     assert torch.equal(state["heads.visualbert_answer.classifier.weight"], theirs.cls.weight)
+
+
+CLASSES = [(VisualBertForVisualReasoning, rows, "visualbert_pooled") for rows in (1, 2, 3, 3129)]
+CLASSES += [(VisualBertForQuestionAnswering, rows, "visualbert_answer") for rows in (1, 2, 5)]
+CLASSES += [(VisualBertForMultipleChoice, 2, "visualbert_choice"), (VisualBertModel, 2, None)]
+CLASSES += [(VisualBertForRegionToPhraseAlignment, 2, "visualbert_phrase_grounding")]
+CLASSES += [(VisualBertForPreTraining, 2, None)]
+
+
+def task_heads(path):
+    return [head["type"] for head in OmegaConf.load(path).model_config.visualbert.get("heads", [])]
+
+
+@pytest.mark.parametrize(("kind", "rows", "head"), CLASSES)
+def test_config_json_names_the_class_there_and_back(tmp_path, capsys, kind, rows, head):
+    kind(VisualBertConfig(visual_embedding_dim=24, num_labels=rows, **SIZE)).save_pretrained(tmp_path / "theirs")
+    weights = [tmp_path / "theirs", tmp_path / "theirs" / "model.safetensors"]
+    for number, source in enumerate(weights):
+        assert run("from", source, tmp_path / f"{number}.pth") == 0
+        assert task_heads(tmp_path / f"{number}.yaml") == ([head] if head else [])
+        said = f"config.json names {kind.__name__}" in capsys.readouterr().out
+        assert said == (f"config.json names {kind.__name__}" in (tmp_path / f"{number}.yaml").read_text())
+        assert said == (kind not in (VisualBertForRegionToPhraseAlignment, VisualBertForPreTraining, VisualBertModel))
+    assert run("to", "transformers", tmp_path / "0.pth", tmp_path / "back", "--heads", 4) == 0
+    config = VisualBertConfig.from_pretrained(tmp_path / "back")
+    assert config.architectures == [kind.__name__]
+    _, info = kind.from_pretrained(tmp_path / "back", output_loading_info=True)
+    assert not info["unexpected_keys"] and all("attention.value" in name for name in info["missing_keys"])
+
+
+def test_what_config_json_does_not_tell_is_asked_for(tmp_path, capsys):
+    VisualBertForVisualReasoning(VisualBertConfig(visual_embedding_dim=24, num_labels=3, **SIZE)).save_pretrained(
+        tmp_path / "theirs"
+    )
+    file = tmp_path / "theirs" / "config.json"
+    usual = json.loads(file.read_text())
+    said = {
+        "MyVisualBert": "names the class MyVisualBert, and there is a classifier of 3 rows",
+        "VisualBertForPreTraining": "names the class VisualBertForPreTraining, and there is a classifier of 3 rows",
+        "VisualBertForMultipleChoice": "whose classifier has 1 row, and there are 3",
+    }
+    for number, (named, words) in enumerate(said.items()):
+        file.write_text(json.dumps({**usual, "architectures": [named]}))
+        assert run("from", tmp_path / "theirs", tmp_path / "ours.pth") == 2
+        error = capsys.readouterr().err
+        assert words in error and "--head" in error and not (tmp_path / "ours.pth").exists()
+        out = tmp_path / f"{number}.pth"
+        assert run("from", tmp_path / "theirs", out, "--head", "visualbert_pooled") == 0  # the mend that is named
+        assert task_heads(out.with_suffix(".yaml")) == ["visualbert_pooled"]
+    assert run("from", tmp_path / "theirs", tmp_path / "ours.pth", "--head", "visualbert_poled") == 2
+    assert "there is no head 'visualbert_poled'; --head takes one of visualbert_answer" in capsys.readouterr().err
+    for odd in ({"architectures": "VisualBertModel"}, {"layer_norm_eps": "tiny"}):
+        file.write_text(json.dumps({**usual, **odd}))
+        assert run("from", tmp_path / "theirs", tmp_path / "ours.pth") == 2
+        assert next(iter(odd)) in capsys.readouterr().err
+    del usual["architectures"]
+    file.write_text(json.dumps(usual))
+    capsys.readouterr()
+    assert run("from", tmp_path / "theirs", tmp_path / "ours.pth") == 0
+    out = capsys.readouterr().out
+    assert "the classifier of 3 rows was taken for visualbert_answer by their number" in out and "--head" in out
+    assert "taken for visualbert_answer" in (tmp_path / "ours.yaml").read_text()
+
+
+def test_what_weights_do_not_show_is_taken_from_config_json(tmp_path):
+    config = VisualBertConfig(visual_embedding_dim=24, hidden_act="relu", layer_norm_eps=0.5, **SIZE)
+    theirs = VisualBertModel(config).eval()
+    theirs.save_pretrained(tmp_path / "theirs")
+    assert run("from", tmp_path / "theirs", tmp_path / "ours.pth") == 0
+    settings = OmegaConf.load(tmp_path / "ours.yaml").model_config.visualbert
+    assert settings.size.hidden_act == "relu" and settings.size.layer_norm_eps == 0.5
+    model = build_visual_bert(random_init=True, region_dimension=24, alignment="mean", **settings.size).eval()
+    state = torch.load(tmp_path / "ours.pth", weights_only=True)["model"]
+    model.load_state_dict({name.removeprefix("visual_bert."): value for name, value in state.items()})
+    text, regions = ragged()
+    expected = theirs(
+        input_ids=text.input_ids,
+        attention_mask=text.mask.long(),
+        token_type_ids=text.segments,
+        visual_embeds=regions.features,
+        visual_attention_mask=regions.mask.long(),
+        visual_token_type_ids=regions.segments,
+    )
+    torch.testing.assert_close(model(text, regions).pooled, expected.pooler_output, atol=1e-5, rtol=0)
+
+
+def test_of_several_heads_one_is_chosen(tmp_path, capsys):
+    heads = {}
+    for name, rows in (("answer", 5), ("pooled", 2)):
+        heads[f"heads.visualbert_{name}.classifier.weight"] = torch.ones(rows, 32)
+        heads[f"heads.visualbert_{name}.classifier.bias"] = torch.ones(rows)
+    torch.save({"model": own_state(tiny()) | heads}, tmp_path / "ours.pth")
+    for target in ("transformers", "authors"):
+        assert run("to", target, tmp_path / "ours.pth", tmp_path / target, "--heads", 4) == 2
+        assert "the heads visualbert_answer and visualbert_pooled" in capsys.readouterr().err
+        chosen = ("--head", "visualbert_answer")
+        assert run("to", target, tmp_path / "ours.pth", tmp_path / target, "--heads", 4, *chosen) == 0
+        assert "heads.visualbert_pooled.classifier.bias is not of the head visualbert_answer" in capsys.readouterr().out
+    assert VisualBertConfig.from_pretrained(tmp_path / "transformers").num_labels == 5
+    assert run("to", "mmf", tmp_path / "ours.pth", tmp_path / "mmf.pth") == 0
 
 
 def test_to_transformers(tmp_path, capsys):
