@@ -14,8 +14,9 @@ import argparse
 from dataclasses import asdict
 
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.features import maintenance, stating
-from mmf_visualbert.features.converters import FORMATS
+from mmf_visualbert.features import conversion, maintenance, stating
+from mmf_visualbert.features.conversion import Conversion
+from mmf_visualbert.features.converters import BOXES, FORMATS, LAYOUTS, NUMBERS, Reading
 from mmf_visualbert.features.info import DTYPES
 from mmf_visualbert.features.store import FeatureStore
 
@@ -31,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for command in (build, convert):
         command.add_argument("source", help="file or folder")
         command.add_argument("--keys", default="{id}", help="key of an image, as COCO_val2014_{id:012d}")
-        command.add_argument("--sizes", help="COCO annotations with widths and heights (uniter: boxes are fractions)")
+        command.add_argument("--sizes", help="COCO annotations with widths and heights, where boxes are fractions")
+        _add_reading(command)
         command.add_argument("--detector", required=True, help="whose features these are")
         for name in ("layer", "weights", "selection"):
             command.add_argument(f"--{name}", default="", help=f"what the store says of its {name}")
@@ -45,6 +47,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_info_and_check(commands)
     for name in ("build", "convert", "merge", "check"):
         commands.choices[name].add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _add_reading(command: argparse.ArgumentParser) -> None:
+    said = command.add_argument_group("what the source does not say of itself")
+    said.add_argument("--layout", choices=LAYOUTS, help="of arrays: a row a region, or a grid")
+    said.add_argument("--dtype-of-source", choices=NUMBERS, help="of features in base64 (documented: float32)")
+    said.add_argument("--boxes", choices=BOXES, help="whether boxes are pixels or fractions of width and height")
+    said.add_argument(
+        "--skip-broken", type=int, default=0, metavar="N", help="pass over N images that cannot be used, and say which"
+    )
 
 
 def _add_info_and_check(commands: argparse._SubParsersAction) -> None:
@@ -65,11 +77,15 @@ def _add_info_and_check(commands: argparse._SubParsersAction) -> None:
 def run_convert(options: argparse.Namespace) -> int:
     """`build` and `convert`."""
     about = {name: getattr(options, name) for name in ("detector", "layer", "weights", "selection")}
-    settings = {"dtype": options.dtype, "keys": options.keys, "sizes": options.sizes, "progress": not options.quiet}
-    written = maintenance.convert(options.source, options.form, options.out, about, **settings)
-    print(f"{options.out}: {written.images} images")
+    reading = Reading(options.layout, options.dtype_of_source, options.boxes)
+    settings = Conversion(options.form, about, options.dtype, options.keys, options.sizes, reading, options.skip_broken)
+    converted = conversion.convert(options.source, options.out, settings, not options.quiet)
+    written, skipped = converted.written, converted.skipped
+    print(f"{options.out}: {written.images} images" + (f", {len(skipped)} passed over" if skipped else ""))
+    print("\n".join(converted.lines()))
     if written.without_boxes:
-        print(f"{written.without_boxes} of them have no boxes: the source has none in pixels (uniter: give --sizes)")
+        print(f"{written.without_boxes} of them have no boxes; of fractions, --sizes makes pixels")
+    print(f"report: {options.out}.report.json")
     return 0
 
 

@@ -1,10 +1,10 @@
-"""What `visualbert features` does: build and convert, merge, check, compare."""
+"""What `visualbert features` does with stores: merge, check, compare."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,83 +12,14 @@ from tqdm import tqdm
 
 from mmf_visualbert import unpickle
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.features import converters, records
+from mmf_visualbert.features import records
+from mmf_visualbert.features.conversion import Written
 from mmf_visualbert.features.environments import data_file, key_text
 from mmf_visualbert.features.info import StoreInfo
 from mmf_visualbert.features.records import RegionRecord
-from mmf_visualbert.features.sizes import image_sizes
 from mmf_visualbert.features.store import FeatureStore, FeatureStoreWriter
+from mmf_visualbert.features.suspicions import suspicion
 from mmf_visualbert.modules.boxes import pairwise_iou
-
-
-class Written(NamedTuple):
-    """How many images were written, how many of them have no boxes, and how many came twice and were left out."""
-
-    images: int
-    without_boxes: int = 0
-    repeated: int = 0
-
-
-def convert(
-    source: str,
-    form: str,
-    out: str | Path,
-    about: Mapping[str, Any],
-    *,
-    dtype: str = "float16",
-    keys: str = "{id}",
-    sizes: str | None = None,
-    progress: bool = False,
-) -> Written:
-    """Writes the features of another format into a store.
-
-    Args:
-        source: file or folder in that format.
-        form: one of `converters.FORMATS`.
-        out: path of the store.
-        about: what the store says about itself, at least `detector`; dimension and regions are counted.
-        dtype: `float16` or `float32`, as stored.
-        keys: pattern of the images' keys, see `converters.KeyPattern`.
-        sizes: COCO-like annotations with the images' widths and heights, for formats whose boxes are fractions.
-        progress: show a bar.
-
-    Raises:
-        InputError: for a record that cannot be read or written; nothing is left then.
-    """
-    pattern = converters.KeyPattern(keys)
-    known = None if sizes is None else image_sizes(sizes)
-    found = iter(converters.FORMATS[form](source))
-    first = next(found, None)
-    if first is None:
-        raise InputError(f"{source} holds no features; check the path and --from")
-    info = StoreInfo(**{**about, "dimension": first[1].features.shape[-1], "regions": len(first[1].features)})
-    count = without = 0
-    with FeatureStoreWriter(out, info, dtype, open_ended=True) as writer:
-        for identity, record in tqdm(_chain(first, found), unit="img", disable=not progress):
-            key = pattern(identity)
-            record = _in_pixels(key, record, known, form)
-            without += record.boxes is None
-            writer.add(key, record)
-            count += 1
-    return Written(count, without)
-
-
-def _chain(first: tuple[str, RegionRecord], rest: converters.Records) -> converters.Records:
-    yield first
-    yield from rest
-
-
-def _in_pixels(key: str, record: RegionRecord, sizes: Mapping[str, tuple[int, int]] | None, form: str) -> RegionRecord:
-    """UNITER keeps boxes as fractions: with the image's size they become pixels, without it they are left out."""
-    if form != "uniter" or record.boxes is None:
-        return record
-    if sizes is None:
-        return record._replace(boxes=None)
-    if key not in sizes:
-        raise InputError(f"the image '{key}' has no width and height in the annotations given; give those that have it")
-    width, height = sizes[key]
-    boxes = (record.boxes * np.array([width, height] * 2, np.float32)).clip(0, [width, height] * 2)
-    return record._replace(boxes=boxes, width=width, height=height)
 
 
 def merge(paths: Sequence[str], out: str | Path, dtype: str | None = None, progress: bool = False) -> Written:
@@ -100,7 +31,10 @@ def merge(paths: Sequence[str], out: str | Path, dtype: str | None = None, progr
     store = FeatureStore(paths)
     info = store.info
     if info is None:
-        raise InputError(f"{paths[0]} does not say whose features it holds; say it first: feature_store.py info --set")
+        raise InputError(
+            f"{paths[0]} does not say whose features it holds; say it first: visualbert features info {paths[0]} --set "
+            "detector=NAME"
+        )
     regions = max(one.regions for one in store.infos() if one is not None)
     count = repeated = 0
     with FeatureStoreWriter(out, StoreInfo(**{**asdict(info), "regions": regions}), dtype or info.dtype) as writer:
@@ -120,7 +54,8 @@ def check(
 
     Checked are: shapes, finite numbers, boxes within the image, the record's own id, the dimension and number of
     regions that the store states, MMF's list of keys, keys that MMF's reader would confuse, that a record's two
-    descriptions of itself agree, and that the images of given annotation files are there.
+    descriptions of itself agree, that features and boxes do not look like something else that was taken for them (a
+    grid, numbers of another type, fractions), and that the images of given annotation files are there.
 
     Args:
         paths: the stores, read as one.
@@ -154,6 +89,7 @@ def _check_record(raw: memoryview, key: str, info: StoreInfo | None) -> str | No
             wrong = _disagreement(record, records.from_mmf(unpickle.loads(raw, "it"), (key,), "it"))
     except InputError as error:
         return f"this: {error}"
+    wrong = wrong or suspicion(record)
     if wrong or info is None:
         return wrong
     count, dimension = record.features.shape

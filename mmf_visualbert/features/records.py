@@ -327,16 +327,17 @@ def from_mmf(item: Any, owners: Sequence[str], where: str) -> RegionRecord:
         InputError: where it is no such record, or belongs to another image.
     """
     if not isinstance(item, dict) or "features" not in item:
-        raise InputError(f"{where} is not a record of region features: it has no 'features'; check the store's source")
+        raise InputError(
+            f"{where} is not a record of region features: it has no 'features'; get the features again, or extract "
+            "them anew"
+        )
     path = item.get("feature_path")
     if path is not None and owners and str(path).removesuffix(".npy") not in owners:
         raise InputError(f"{where} belongs to the image '{path}'; build the store again, or ask for that image")
-    features = np.asarray(item["features"])
-    if features.dtype not in (np.float16, np.float32):
-        raise InputError(f"{where} has features of type {features.dtype}, not float16 or float32; check its source")
-    width, height = (None if item.get(name) is None else int(item[name]) for name in ("image_width", "image_height"))
+    features = _numbers(item["features"], None, where, "features")
+    width, height = (_side(item.get(name), where, name) for name in ("image_width", "image_height"))
     arrays = [
-        None if item.get(name) is None else np.asarray(item[name], dtype)
+        None if item.get(name) is None else _numbers(item[name], dtype, where, name)
         for name, dtype in (
             ("bbox", np.float32),
             ("objects", np.int64),
@@ -346,6 +347,34 @@ def from_mmf(item: Any, owners: Sequence[str], where: str) -> RegionRecord:
         )
     ]
     return RegionRecord(features, arrays[0], width, height, *arrays[1:])
+
+
+def _numbers(values: Any, dtype: Any, where: str, name: str) -> np.ndarray:
+    """An array of a record of MMF's; `dtype` None for floats of any size."""
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind in "fiu" and (dtype is not None or array.dtype.kind == "f"):
+            with np.errstate(all="ignore"):  # what does not fit becomes infinite, and is refused as that
+                return array if dtype is None else array.astype(dtype)
+        kind = str(array.dtype)
+    except (TypeError, ValueError, OverflowError):
+        kind = type(values).__name__
+    raise InputError(
+        f"{where} has {name} of type {kind}, where numbers are expected; get the features again, or extract them anew"
+    )
+
+
+def _side(value: Any, where: str, name: str) -> int | None:
+    """Pixels of an image's side; 0 and None are not known."""
+    if value is None:
+        return None
+    number = value.item() if isinstance(value, np.generic | np.ndarray) and value.size == 1 else value
+    if type(number) not in (int, float) or not 0 <= number < 1 << 20 or number != int(number):
+        raise InputError(
+            f"{where} has {str(value)[:40]} as {name}, where pixels are expected; get the features again, or extract "
+            "them anew"
+        )
+    return int(number) or None
 
 
 def encode_keys(keys: Iterable[bytes]) -> bytes:

@@ -10,11 +10,16 @@ import numpy as np
 import pytest
 
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.features import conversion
+from mmf_visualbert.features.conversion import Conversion, Written
 from mmf_visualbert.features.converters import FORMATS, KeyPattern
-from mmf_visualbert.features.maintenance import convert
 from mmf_visualbert.features.store import FeatureStore
 
 ABOUT = {"detector": "toy"}
+
+
+def convert(source, form, out, about, **settings) -> Written:
+    return conversion.convert(source, out, Conversion(form, about, **settings)).written
 
 
 def encoded(array: np.ndarray) -> str:

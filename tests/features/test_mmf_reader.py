@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmf_visualbert.features.maintenance import convert
+from mmf_visualbert.features.conversion import Conversion, convert
 from mmf_visualbert.features.store import FeatureStoreWriter, RegionRecord, StoreInfo
 
 readers = pytest.importorskip("mmf.datasets.databases.readers.feature_readers", reason="MMF is not installed")
@@ -45,7 +45,8 @@ def test_mmf_reads_the_real_features_that_we_converted(tmp_path, shared):
     folder = tmp_path / "features"
     shutil.copytree(shared / "realdata" / "features", folder)  # LMDB opens a file once a process, and other tests do
     about = {"detector": "bottom_up"}
-    convert(str(folder / "train2014_obj36.tsv"), "lxmert_tsv", tmp_path / "a.lmdb", about, dtype="float32")
+    settings = Conversion("lxmert_tsv", about, dtype="float32")
+    convert(str(folder / "train2014_obj36.tsv"), tmp_path / "a.lmdb", settings)
     ours = readers.FeatureReader(base_path=str(tmp_path / "a.lmdb"), depth_first=False, max_features=36)
     theirs = readers.FeatureReader(base_path=str(folder / "train2014_obj36.lmdb"), depth_first=False, max_features=36)
     for name in ("COCO_train2014_000000132417", "COCO_train2014_000000573195"):
