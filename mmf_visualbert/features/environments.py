@@ -87,9 +87,14 @@ class OpenFile:
         Raises:
             InputError: where the file is damaged.
         """
+        before = b""
         try:
-            for name in self.transaction.cursor().iternext(keys=True, values=False):
-                yield bytes(name)
+            for raw in self.transaction.cursor().iternext(keys=True, values=False):
+                name = bytes(raw)
+                if name <= before:  # a tree with a loop in it would never end
+                    raise damaged(self.path, "its keys are out of order")
+                yield name
+                before = name
         except lmdb.Error as error:
             raise damaged(self.path, error) from error
 
@@ -97,7 +102,7 @@ class OpenFile:
         return self.transaction.stat()["entries"]
 
 
-def damaged(path: str, error: lmdb.Error) -> InputError:
+def damaged(path: str, error: lmdb.Error | str) -> InputError:
     """The sentence about a file in which LMDB does not find its way."""
     return InputError(f"{path} is damaged ({error}); build, copy or download it again")
 
