@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from mmf_visualbert import unpickle
@@ -19,7 +18,6 @@ from mmf_visualbert.features.info import StoreInfo
 from mmf_visualbert.features.records import RegionRecord
 from mmf_visualbert.features.store import FeatureStore, FeatureStoreWriter
 from mmf_visualbert.features.suspicions import suspicion
-from mmf_visualbert.modules.boxes import pairwise_iou
 
 
 def merge(paths: Sequence[str], out: str | Path, dtype: str | None = None, progress: bool = False) -> Written:
@@ -147,6 +145,10 @@ def compare(path: str, other: str, limit: int | None = None) -> Agreement:
     Raises:
         InputError: where they have no image in common, other dimensions, or no boxes.
     """
+    import torch  # the other commands of stores do without
+
+    from mmf_visualbert.modules.boxes import pairwise_iou
+
     store, reference = FeatureStore(path), FeatureStore(other)
     common = [key for key in store.keys() if key in reference][:limit]
     if not common:
