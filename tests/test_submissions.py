@@ -209,7 +209,7 @@ def test_predictions_of_another_task_are_refused(worlds, tmp_path):
 
 
 def test_an_unknown_task_lists_the_known():
-    with pytest.raises(InputError, match="there is no task 'gqa'; name one of flickr30k, nlvr2, vcr, vqa2"):
+    with pytest.raises(InputError, match="there is no task 'gqa'; name one of flickr30k, nlvr2, table, vcr, vqa2"):
         submissions.leaderboard("gqa")
 
 

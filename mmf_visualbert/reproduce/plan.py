@@ -50,9 +50,15 @@ def phase_config(plan: Plan, phase: Phase, configs: Path, run: Path) -> dict[str
         phase: the phase.
         configs: folder `projects/visualbert/configs`.
         run: folder of the whole reproduction.
+
+    Raises:
+        InputError: where one of the files is missing.
     """
     files = [configs / plan.task / f"{phase.name}.yaml", *(configs / f"{overlay}.yaml" for overlay in phase.overlays)]
     files += _scale_overlays(plan, phase, configs)
+    missing = [file for file in files if not file.exists()]
+    if missing:
+        raise InputError(f"{missing[0]} does not exist; the configs folder is incomplete, install the package again")
     return {
         "includes": [str(file.resolve()) for file in files],
         **container(OmegaConf.from_dotlist(list(phase.overrides))),

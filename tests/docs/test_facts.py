@@ -64,3 +64,11 @@ def test_a_tasks_page_has_the_papers_row_and_its_phases(name):
         assert re.search(rf"(?<![\d.]){value:g}0?(?![\d.])", text), value
     shown = {words[1].removeprefix("config=") for words in pages.commands(page, "mmf_run")}
     assert {f"projects/visualbert/configs/{name}/{phase.name}.yaml" for phase in task.variants["full"]} <= shown
+
+
+def test_every_room_is_in_the_list():
+    listed = {name.rstrip("/").removesuffix(".py") for name in pages.mentions(ROOT / "CONTRIBUTING.md")}
+    package = ROOT / "mmf_visualbert"
+    files = {path.stem for path in package.glob("*.py") if not path.stem.startswith("__")}
+    folders = {path.parent.name for path in package.glob("*/__init__.py")}
+    assert files | folders <= listed | {"tasks"}
