@@ -2,57 +2,16 @@
 
 import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 import torch
-from omegaconf import OmegaConf
+from task_checkpoint import ROOT, checkpoint
 
-from mmf_visualbert import catalog
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.store import FeatureStore
 from mmf_visualbert.modules.batch import visual_bert_inputs
-from mmf_visualbert.modules.parts import build_parts
 from mmf_visualbert.predict import Predictor, read_predictor
-from mmf_visualbert.runs import plain, read_config
-from mmf_visualbert.tasks.captions import dataset as captions  # noqa: F401  registers
-from mmf_visualbert.tasks.flickr30k import dataset as flickr30k  # noqa: F401  registers
 from mmf_visualbert.tasks.flickr30k.answer import bracketed
-from mmf_visualbert.tasks.nlvr2 import dataset as nlvr2  # noqa: F401  registers
-from mmf_visualbert.tasks.vqa2 import dataset as vqa2  # noqa: F401  registers
-
-ROOT = Path(__file__).parents[1]
-CONFIGS = ROOT / "projects" / "visualbert" / "configs"
-SMALL = {
-    **{"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 32},
-    **{"max_position_embeddings": 128, "initializer_range": 0.5},
-}
-
-
-def checkpoint(world: Path, task: str, phase: str, folder: Path):
-    """A checkpoint as a run of this phase leaves it, with random weights, and its val dataset and parts."""
-    settings = [f"env.data_dir={world}", "model_config.visualbert.bert=null"]
-    settings += [
-        "model_config.visualbert.region_dimension=128",
-        f"model_config.visualbert.tokenizer={world}/bert/vocab.txt",
-    ]
-    config = read_config(CONFIGS / task / f"{phase}.yaml", settings)
-    config.model_config.visualbert.size = SMALL
-    section = plain(config, f"dataset_config.{config.datasets}")
-    processors = {key: catalog.build("processor", given) for key, given in section["processors"].items() if given}
-    dataset = catalog.get("dataset", config.datasets)(section, "val", processors)
-    torch.manual_seed(0)
-    parts = build_parts(
-        plain(config, "model_config.visualbert"), getattr(dataset, "answers", None), dataset.text.tokenizer.vocab_size
-    )
-    state = {f"visual_bert.{name}": value for name, value in parts.visual_bert.state_dict().items()}
-    for head, module in parts.heads.items():
-        module.eval()
-        state |= {f"heads.{head}.{name}": value for name, value in module.state_dict().items()}
-    parts.visual_bert.eval()
-    path = folder / "best.ckpt"
-    torch.save({"model": state, "config": OmegaConf.to_container(config, resolve=False)}, path)
-    return path, dataset, parts
 
 
 @torch.inference_mode()

@@ -2,28 +2,29 @@
 
 For every head and every phrase: of all regions, which one gets the most attention from the phrase? The head's weights
 on words are left out of account, and how much it gives to regions at all is counted beside. The paper leaves open which
-word speaks for a phrase and what counts as agreement; as in fine-tuning it is the last sub-word, and a region agrees
-with an IoU of at least 0.5 with any gold box. A phrase that no region matches, or that was cut off, is a miss.
+word speaks for a phrase and what counts as agreement; as in fine-tuning it is the last sub-word unless told otherwise,
+and a region agrees with an IoU of at least 0.5 with any gold box. A phrase that was cut off is a miss, and so is one
+that no region matches, unless such phrases are left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import default_collate
 
+from mmf_visualbert.analysis.attending import BASELINES, Example, Measured, Question, measure
+from mmf_visualbert.analysis.intervals import Interval, Resamples, interval, margin
+from mmf_visualbert.analysis.words import SPEAKERS, pieces_of, place_words, speaking
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import write_rows
-from mmf_visualbert.modules.batch import visual_bert_inputs
-from mmf_visualbert.modules.inputs import Encoded
 from mmf_visualbert.modules.visual_bert import VisualBertEncoder
 from mmf_visualbert.tasks.flickr30k.dataset import Flickr30k
 
 ACTIVE = 0.2
-COLUMNS = ("layer", "head", "accuracy", "attention_to_regions", "active")
+COLUMNS = ("layer", "head", "accuracy", "attention_to_regions", "active", "low", "high")
 
 
 class HeadAccuracy(NamedTuple):
@@ -34,19 +35,33 @@ class HeadAccuracy(NamedTuple):
     accuracy: float
 
 
+class Lead(NamedTuple):
+    """How far the best head is ahead of a baseline; the interval holds for all heads at once, so for the best too."""
+
+    ahead: float
+    low: float
+    high: float
+
+
 @dataclass(frozen=True)
-class EntityGrounding:
-    """How well each head's attention finds the regions of phrases.
+class HeadAccuracies:
+    """How well each head's attention finds the right regions, for one kind of question.
 
     Attributes:
         layers: numbers, from 1, of the L layers that see regions (without early fusion only the last does).
-        accuracy: (L, heads) float64, share of the phrases whose most attended region matches.
-        attention_to_regions: (L, heads) float64, what a phrase's last sub-word gives to all regions, on average.
-        phrases: number of phrases.
+        accuracy: (L, heads) float64, share of the questions whose most attended region is right.
+        attention_to_regions: (L, heads) float64, what the word that is asked gives to all regions, on average.
+        phrases: number of questions.
         cut: those beyond the cut of the text.
-        upper_bound: share of phrases that any region matches.
+        upper_bound: share of questions for which any region is right.
         baseline: accuracy of always choosing the region of the highest detection confidence; None where the feature
             store has no confidences.
+        random: accuracy of choosing a region at random.
+        left_out: questions that no region is right for, where such were left out.
+        intervals: (2, L, heads), the 95 % interval of each head by itself; None where nothing was resampled.
+        margin: how far all heads' accuracies may be off at once, at 95 %.
+        baseline_interval: of `baseline`.
+        lead: of the best head over `baseline`.
     """
 
     layers: tuple[int, ...]
@@ -56,6 +71,12 @@ class EntityGrounding:
     cut: int
     upper_bound: float
     baseline: float | None
+    random: float | None = None
+    left_out: int = 0
+    intervals: Tensor | None = None
+    margin: float | None = None
+    baseline_interval: Interval | None = None
+    lead: Lead | None = None
 
     def active(self, share: float = ACTIVE) -> Tensor:
         """(L, heads) bool: heads that give regions at least this share of their attention (§5.2, footnote 5)."""
@@ -70,113 +91,162 @@ class EntityGrounding:
             for i in order
         ]
 
-    def write_csv(self, path: Path) -> None:
-        """One line a head: layer, head, accuracy, attention_to_regions, active (1 or 0)."""
+    def best_of_layers(self) -> list[HeadAccuracy]:
+        """Of each layer the head of the highest accuracy (§5.3)."""
+        return [
+            HeadAccuracy(layer, int(row.argmax()) + 1, float(row.max()))
+            for layer, row in zip(self.layers, self.accuracy, strict=True)
+        ]
+
+    def rows(self) -> Iterator[list[object]]:
+        """One row a head, as `COLUMNS` names them; without intervals the last two are empty."""
         active = self.active()
-        rows: list[Sequence[object]] = [COLUMNS]
         for row, layer in enumerate(self.layers):
             for head, accuracy in enumerate(self.accuracy[row].tolist()):
                 share = f"{self.attention_to_regions[row, head]:.6f}"
-                rows.append([layer, head + 1, f"{accuracy:.6f}", share, int(active[row, head])])
-        write_rows(path, rows)
+                edges = ["", ""] if self.intervals is None else [f"{x:.6f}" for x in self.intervals[:, row, head]]
+                yield [layer, head + 1, f"{accuracy:.6f}", share, int(active[row, head]), *edges]
+
+    def write_csv(self, path: Path) -> None:
+        """One line a head: layer, head, accuracy, attention_to_regions, active (1 or 0), low, high."""
+        write_rows(path, [COLUMNS, *self.rows()])
 
 
-@torch.no_grad()
+EntityGrounding = HeadAccuracies
+
+
 def ground_heads(
-    visual_bert: VisualBertEncoder, dataset: Flickr30k, *, batch_size: int = 8, limit: int | None = None
-) -> EntityGrounding:
+    visual_bert: VisualBertEncoder,
+    dataset: Flickr30k,
+    *,
+    word: str = "last",
+    leave_out_unmatched: bool = False,
+    batch_size: int = 8,
+    limit: int | None = None,
+    resamples: int = 1000,
+) -> HeadAccuracies:
     """Measures all heads of a model over a split, on the device of the model.
 
     Args:
         visual_bert: a pre-trained model. It is put into evaluation mode.
         dataset: phrases and regions; not one for pre-training.
+        word: what speaks for a phrase: its "last" or "first" sub-word, or the "mean" or "max" of all its weights.
+        leave_out_unmatched: leave out phrases that no region matches; otherwise they are misses.
         batch_size: captions at a time; the attention of all layers is held, (layers, heads, L, L) floats a caption.
         limit: use the first captions only.
+        resamples: for intervals.
 
     Raises:
-        InputError: where the dataset masks words instead of giving phrases.
+        InputError: where the dataset masks words instead of giving phrases, or no phrase is left.
     """
     if dataset.masking is not None:
         raise InputError("entity grounding needs phrases: leave masking_processor out of the dataset's configuration")
-    visual_bert.eval()
-    device = next(visual_bert.parameters()).device
-    hits: list[Tensor] = []
-    shares: list[Tensor] = []
-    layers: tuple[int, ...] = ()
-    phrases = cut = matched = 0
-    confident: list[bool] | None = []
+    if word not in SPEAKERS:
+        raise InputError(f"the word of a phrase is '{word}'; set it to one of {', '.join(SPEAKERS)}")
+    if limit is not None and limit < 1:
+        raise InputError(f"a limit of {limit} captions leaves none; give a number from 1 up")
     wanted = range(min(len(dataset), limit or len(dataset)))
-    for start in range(0, len(wanted), batch_size):
-        samples = [dataset[index] for index in wanted[start : start + batch_size]]
-        batch = {name: value.to(device) for name, value in default_collate(samples).items()}
-        encoded = visual_bert(*visual_bert_inputs(batch), output_attentions=True)
-        readable = batch["phrase_mask"] & (batch["phrase_positions"] >= 0)
-        layers, weights = phrase_attention(encoded, batch["phrase_positions"], readable)
-        targets = batch["phrase_targets"][readable][:, : weights.shape[3]]  # (P, R)
-        choice = weights.argmax(dim=3)  # (L, P, heads)
-        hits.append(targets.gather(1, choice.transpose(0, 1).flatten(1)).sum(0).view(len(layers), weights.shape[2]))
-        shares.append(weights.sum(dim=(1, 3), dtype=torch.float64))
-        phrases += int(batch["phrase_mask"].sum())
-        cut += int((batch["phrase_mask"] & ~readable).sum())
-        matched += int(batch["phrase_targets"].any(2).sum())
-        confident = _confident(confident, dataset, batch)
-    return EntityGrounding(
-        layers=layers,
-        accuracy=torch.stack(hits).sum(0).double().cpu() / phrases,
-        attention_to_regions=torch.stack(shares).sum(0).cpu() / max(phrases - cut, 1),
-        phrases=phrases,
-        cut=cut,
-        upper_bound=matched / phrases,
-        baseline=None if confident is None else sum(confident) / phrases,
+    examples = (entity_example(dataset, index, word) for index in wanted)
+    try:
+        measured = measure(
+            visual_bert,
+            examples,
+            strongest=word == "max",
+            leave_out_unmatched=leave_out_unmatched,
+            batch_size=batch_size,
+            resamples=Resamples(resamples),
+        )
+    except ValueError as error:
+        raise InputError(f"no phrase is left to ground ({error}); check the split, or keep unmatched phrases") from None
+    return accuracies(measured, 0)
+
+
+def entity_example(dataset: Flickr30k, index: int, word: str = "last") -> Example:
+    """A caption of which every phrase is asked for its regions."""
+    caption = dataset.captions[index]
+    sample = dataset[index]
+    places = place_words(dataset.text, caption.words).places
+    targets = sample["phrase_targets"][: len(caption.phrases)]
+    questions = [
+        Question(0, speaking(pieces_of(phrase, places), word), target)
+        for phrase, target in zip(caption.phrases, targets, strict=True)
+    ]
+    return Example(caption.image_id, inputs_of(sample), questions, confidences(dataset, caption.image_id))
+
+
+def inputs_of(sample: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What the encoder reads of a sample."""
+    names = ("input_ids", "text_mask", "text_segments", "region_features", "region_mask", "region_segments")
+    return {name: sample[name] for name in names}
+
+
+def confidences(dataset: Flickr30k, image_id: str) -> Tensor | None:
+    """(N,) of the regions that a sample has; None where the store has none."""
+    scores = dataset.regions.record(image_id).scores
+    return None if scores is None else torch.tensor(scores[: dataset.regions.processor.max_regions])
+
+
+def accuracies(measured: Measured, group: int) -> HeadAccuracies:
+    """One group's accuracies, with their intervals."""
+    count = float(measured.count[group])
+    found = measured.accuracy(group)
+    shares = measured.resamples.shares(group)
+    heads = shares[:, :-BASELINES]
+    baseline = None if measured.confident is None else float(measured.confident[group]) / count
+    lead = edges = None
+    if baseline is not None:
+        edges = Interval(*interval(shares[:, -BASELINES : -BASELINES + 1])[:, 0].tolist())
+        ahead = float(found.max()) - baseline
+        allowed = margin(heads - shares[:, -BASELINES, None], found.flatten() - baseline)
+        lead = Lead(ahead, ahead - allowed, ahead + allowed)
+    return HeadAccuracies(
+        layers=measured.layers,
+        accuracy=found,
+        attention_to_regions=measured.attention_to_regions(group),
+        phrases=int(count),
+        cut=int(measured.cut[group]),
+        upper_bound=float(measured.matched[group]) / count,
+        baseline=baseline,
+        random=float(measured.random[group]) / count,
+        left_out=measured.left_out,
+        intervals=interval(heads).view(2, *found.shape),
+        margin=margin(heads, found.flatten()),
+        baseline_interval=edges,
+        lead=lead,
     )
 
 
-def phrase_attention(encoded: Encoded, positions: Tensor, readable: Tensor) -> tuple[tuple[int, ...], Tensor]:
-    """Attention from the last sub-words of phrases to regions.
-
-    Args:
-        encoded: of B captions with T word pieces and R regions, with attentions.
-        positions: (B, E) int64.
-        readable: (B, E) bool, True at P phrases.
-
-    Returns:
-        The numbers of the L layers that see regions, and the weights (L, P, heads, R); 0 at padding.
-
-    Raises:
-        ValueError: where the captions were encoded without attentions.
-    """
-    if encoded.attentions is None:
-        raise ValueError("attention weights are missing: encode with output_attentions=True")
-    captions, phrases = readable.nonzero(as_tuple=True)
-    rows = positions[captions, phrases]
-    text = encoded.text_mask.shape[1]
-    length = text + encoded.region_mask.shape[1]
-    seeing = [(n, weights) for n, weights in enumerate(encoded.attentions, start=1) if weights.shape[3] == length]
-    picked = [weights[captions, :, rows, text:] for _, weights in seeing]  # each (P, heads, R)
-    return tuple(number for number, _ in seeing), torch.stack(picked)
-
-
-def _confident(hits: list[bool] | None, dataset: Flickr30k, batch: dict[str, Tensor]) -> list[bool] | None:
-    """Appends whether the most confident region matches, for each phrase; None where a confidence is missing."""
-    for index, exists, targets in zip(batch["id"].tolist(), batch["phrase_mask"], batch["phrase_targets"], strict=True):
-        scores = dataset.regions.record(dataset.captions[index].image_id).scores
-        if hits is None or scores is None:
-            return None
-        best = int(torch.tensor(scores[: targets.shape[1]]).argmax())
-        hits += targets[exists, best].tolist()
-    return hits
-
-
-def table(result: EntityGrounding, heads: Sequence[HeadAccuracy]) -> str:
+def table(result: HeadAccuracies, heads: Sequence[HeadAccuracy]) -> str:
     """What a reader wants to know first, in lines."""
-    baseline = "no confidences in the feature store" if result.baseline is None else f"{100 * result.baseline:.2f}"
     lines = [
         f"phrases                    {result.phrases} ({result.cut} cut off)",
         f"upper bound                {100 * result.upper_bound:.2f}",
-        f"most confident region      {baseline}",
-        "layer head  accuracy  attention to regions",
+        f"most confident region      {baseline_text(result)}",
     ]
+    if result.left_out:
+        lines.insert(1, f"left out, no match         {result.left_out}")
+    if result.random is not None:
+        lines.append(f"region at random           {100 * result.random:.2f}")
+    if result.lead is not None:
+        ahead, low, high = (100 * x for x in result.lead)
+        lines.append(f"best head ahead of it by   {ahead:.2f} ({low:.2f} to {high:.2f}, for all heads at once)")
+    lines.append("layer head  accuracy  attention to regions")
     for layer, head, accuracy in heads:
-        share = 100 * float(result.attention_to_regions[result.layers.index(layer), head - 1])
-        lines.append(f"{layer:5d} {head:4d}  {100 * accuracy:8.2f}  {share:6.1f} %{' *' * (share < 100 * ACTIVE)}")
+        row = result.layers.index(layer)
+        share = 100 * float(result.attention_to_regions[row, head - 1])
+        line = f"{layer:5d} {head:4d}  {100 * accuracy:8.2f}  {share:6.1f} %{' *' * (share < 100 * ACTIVE)}"
+        if result.intervals is not None:
+            low, high = (100 * x for x in result.intervals[:, row, head - 1].tolist())
+            line = f"{line:38s}({low:.2f} to {high:.2f})"
+        lines.append(line)
     return "\n".join([*lines, f"* gives regions less than {ACTIVE:.0%} of its attention"])
+
+
+def baseline_text(result: HeadAccuracies) -> str:
+    """The most confident region's accuracy, with its interval."""
+    if result.baseline is None:
+        return "no confidences in the feature store"
+    if result.baseline_interval is None:
+        return f"{100 * result.baseline:.2f}"
+    low, high = (100 * x for x in result.baseline_interval)
+    return f"{100 * result.baseline:.2f} ({low:.2f} to {high:.2f})"
