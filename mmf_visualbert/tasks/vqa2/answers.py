@@ -26,6 +26,8 @@ COMMA_IN_NUMBER = re.compile(r"\d,\d")
 PERIOD = re.compile(r"\.(?!\d)")
 # The official script passes a flag where the count belongs, and so takes away 32 periods at most.
 MOST_PERIODS = 32
+# So many annotators who agree make an answer right.
+MOST_AGREEING = 3
 # Contractions as the official evaluation spells them; it also accepts each with any one of its apostrophes left out.
 CONTRACTIONS_SPELT = """
 ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't haven't he'd he'd've
@@ -81,6 +83,20 @@ def soft_score(votes: int, annotators: int) -> float:
     return (with_own + without) / annotators
 
 
+def score_of_votes(votes: int, annotators: int) -> float:
+    """`soft_score`, where there are enough annotators for it: four, with whom an answer can be right.
+
+    Of fewer, all others have to agree in place of three, and what a single one says is right. So what all give always
+    has the score 1, as with ten, and one answer a question can be learnt.
+    """
+    if annotators > MOST_AGREEING:
+        return soft_score(votes, annotators)
+    if annotators == 1:
+        return float(votes)
+    others = annotators - 1
+    return (votes * (votes - 1) + (annotators - votes) * votes) / (others * annotators)
+
+
 def unknown_index(answers: Sequence[str]) -> int | None:
     """Place of `<unk>` (or of the empty answer that others write for it) in a vocabulary; None where it has none.
 
@@ -122,6 +138,7 @@ class AnswerVocabulary:
 
         Args:
             given: the annotators' answers as they were typed.
+                However many there are: see `score_of_votes`.
             official: exactly as the official evaluation scores: it normalises only where the annotators disagree, so
                 that an unanimous "none" is not met by the vocabulary's "0". Training counts by the normalised answers.
         """
@@ -130,11 +147,11 @@ class AnswerVocabulary:
         if official and len(set(forms)) == 1:
             index = self._exact.get(forms[0])
             if index is not None:
-                targets[index] = soft_score(len(forms), len(forms))
+                targets[index] = score_of_votes(len(forms), len(forms))
             return torch.from_numpy(targets)
         for form, votes in Counter(map(normalize_answer, forms)).items():
             for index in self._normalized.get(form, ()):
-                targets[index] = soft_score(votes, len(forms))
+                targets[index] = score_of_votes(votes, len(forms))
         return torch.from_numpy(targets)
 
     @classmethod

@@ -14,6 +14,7 @@ from mmf_visualbert.tasks.vqa2.answers import (
     AnswerProcessor,
     AnswerVocabulary,
     normalize_answer,
+    score_of_votes,
     soft_score,
     unknown_index,
 )
@@ -95,6 +96,15 @@ def test_soft_scores():
         for votes in range(1, annotators + 1):
             answers = ["yes"] * votes + ["no"] * (annotators - votes)
             assert soft_score(votes, annotators) == pytest.approx(official_accuracy("yes", answers))
+
+
+def test_scores_follow_from_however_many_answers_there_are():
+    assert [score_of_votes(votes, 10) for votes in range(11)] == [soft_score(votes, 10) for votes in range(11)]
+    assert score_of_votes(1, 1) == 1 and [score_of_votes(votes, 2) for votes in (1, 2)] == [0.5, 1]
+    assert [score_of_votes(votes, 3) for votes in (1, 2, 3)] == pytest.approx([1 / 3, 2 / 3, 1])
+    assert all(score_of_votes(many, many) == 1 and score_of_votes(0, many) == 0 for many in range(1, 12))
+    vocabulary = AnswerVocabulary(["yes", "no"])
+    assert vocabulary.targets(["Yes"]).tolist() == vocabulary.targets(["yes"], official=True).tolist() == [1, 0]
 
 
 def test_targets_by_hand():
