@@ -102,8 +102,9 @@ def read_model(checkpoint: Path, vocabulary: Path | None = None) -> RunOfModel:
 
 
 def answers_in(state: Mapping[str, Tensor]) -> list[str] | None:
-    """The answer vocabulary that the answer head left in a checkpoint."""
-    stored = state.get("heads.visualbert_answer._extra_state")
+    """The answer vocabulary, or the names of labels, that a head left in a checkpoint."""
+    heads = ("visualbert_answer", "visualbert_labels")
+    stored = next((state[key] for head in heads if (key := f"heads.{head}._extra_state") in state), None)
     return None if stored is None else answers_of(stored) or None
 
 

@@ -23,6 +23,28 @@ def questions(world: Path, split: str) -> list[dict]:
     ]
 
 
+def phrases_of(world: Path, split: str) -> list[dict]:
+    """Captions of the sample world's Flickr30K with marked phrases and boxes; every fourth is a phrase alone."""
+    from mmf_visualbert.tasks.flickr30k.records import read_captions
+
+    folder = world / "flickr30k_entities"
+    captions, annotations = read_captions(
+        [folder / f"{split}.txt"], folder / "Sentences", folder / "Annotations", split=split
+    )
+    made = []
+    for number, caption in enumerate(caption for caption in captions if caption.phrases):
+        boxes = annotations[caption.image_id].boxes
+        words = list(caption.words)
+        for phrase in caption.phrases:
+            words[phrase.first_word] = "[" + words[phrase.first_word]
+            words[phrase.last_word] += "]"
+        given = [boxes[phrase.chain].tolist() for phrase in caption.phrases]
+        if number % 4 == 0:
+            words, given = caption.text_of(caption.phrases[0]).split(), given[0][0]
+        made.append({"id": f"q{number}", "text": " ".join(words), "image": caption.image_id, "label": given})
+    return made
+
+
 def frequent(records: list[dict]) -> list[str]:
     """The most frequent answers: the labels of all splits."""
     return [name for name, _ in Counter(record["answer"] for record in records).most_common(8)]
@@ -45,6 +67,10 @@ def rows(kind: str, records: list[dict], words: list[str]) -> list[dict]:
             others = [word for word in words if word != record["answer"]][:3]
             others.insert(number % 4, record["answer"])
             made.append({**row, "choices": others, "label": number % 4})
+        elif kind == "answers":
+            made.append({**row, "label": record["answer"] if number % 2 else [record["answer"]] * (number % 4 + 1)})
+        elif kind == "retrieval" and number % 3 == 0:
+            made.append(row)
     return made
 
 
@@ -68,8 +94,10 @@ def settings(world: Path, folder: Path, kind: str, ending: str = ".jsonl") -> di
     """Writes train and val of a kind into `folder`; gives the section of the dataset."""
     files, words = {}, frequent(questions(world, "train2014"))
     for split, official in (("train", "train2014"), ("val", "val2014")):
-        files[split] = [str(write(folder / f"{kind}_{split}{ending}", rows(kind, questions(world, official), words)))]
-    features = {split: [str(world / f"features/vqa2/{split}2014.lmdb")] for split in ("train", "val")}
+        made = phrases_of(world, split) if kind == "phrases" else rows(kind, questions(world, official), words)
+        files[split] = [str(write(folder / f"{kind}_{split}{ending}", made))]
+    stores = "flickr30k/{}.lmdb" if kind == "phrases" else "vqa2/{}2014.lmdb"
+    features = {split: [str(world / "features" / stores.format(split))] for split in ("train", "val")}
     columns = {"id": "id", "choices": "choices" if kind == "choice" else None}
     return {
         "kind": kind,

@@ -1,6 +1,7 @@
-"""What a label of a table is: a name, several names, a number, a list of answers, the right one of some choices."""
+"""What a label of a table is: a name, several names, a number, answers, boxes, the right one of some choices."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -18,15 +19,18 @@ class Kind(NamedTuple):
         name: as `kind` in the configuration.
         read_label: (cell, where) -> the label as it is kept; None where the cell is empty. Raises InputError.
         names: the names that labels stand for, learnt from train's labels; None for kinds without names.
-        target: (label, names) -> the tensor that losses and metrics read. Raises KeyError for an unknown name.
+        target: (label, names) -> the tensor that losses and metrics read. Raises KeyError for an unknown name. None for
+            kinds whose targets are more than one tensor.
         has_choices: whether a row has a list of second texts.
+        has_label: whether a row has a label at all.
     """
 
     name: str
     read_label: Callable[[Any, str], Any]
-    names: Callable[[Iterable[Any]], list[str]] | None
-    target: Callable[[Any, dict[str, int]], Tensor]
+    names: Callable[[Iterable[Any]], list[str]] | None = None
+    target: Callable[[Any, dict[str, int]], Tensor] | None = None
     has_choices: bool = False
+    has_label: bool = True
 
 
 def _is_empty(cell: Any) -> bool:
@@ -51,7 +55,7 @@ def read_names(cell: Any, where: str) -> list[str] | None:
     if cell is None:
         return None
     if isinstance(cell, str):
-        cell = json.loads(cell) if cell.startswith("[") else [part for part in cell.split("|") if part.strip()]
+        cell = _json_list(cell, where) if cell.startswith("[") else [part for part in cell.split("|") if part.strip()]
     if not isinstance(cell, list):
         raise InputError(f"{where}: the labels are {cell!r}; write a list of names, or names with | between them")
     names = [read_name(each, where) for each in cell]
@@ -81,6 +85,49 @@ def read_place(cell: Any, where: str) -> int | None:
     if value != int(value) or value < 0:
         raise InputError(f"{where}: the right choice is {cell!r}; write its place, from 0")
     return int(value)
+
+
+def read_answers(cell: Any, where: str) -> list[str] | None:
+    """One answer or a list of any length: texts, numbers, objects with an `answer` (as VQA's), or texts with `|`."""
+    if _is_empty(cell):
+        return None
+    if isinstance(cell, str):
+        cell = _json_list(cell, where) if cell.lstrip().startswith("[") else cell.split("|")
+    given = cell if isinstance(cell, list) else [cell]
+    answers = [each.get("answer") if isinstance(each, dict) else each for each in given]
+    if not answers or not all(isinstance(each, str | int | float) and str(each).strip() for each in answers):
+        raise InputError(f"{where}: the answers are {cell!r}; write an answer, or a list of them")
+    return [str(each).lower() if isinstance(each, bool) else str(each).strip() for each in answers]
+
+
+def read_boxes(cell: Any, where: str) -> list[list[list[float]]] | None:
+    """For each phrase its boxes, four numbers each. A phrase's one box may stand for a list of them, and the box or the
+    boxes of the only phrase for the whole."""
+    if _is_empty(cell):
+        return None
+    found = _json_list(cell, where) if isinstance(cell, str) else cell
+    if _is_four_numbers(found):
+        return [[found]]
+    if isinstance(found, list) and found:
+        phrases = [[each] if _is_four_numbers(each) else each for each in found]
+        if all(isinstance(boxes, list) and boxes and all(map(_is_four_numbers, boxes)) for boxes in phrases):
+            return phrases
+    raise InputError(f"{where}: the boxes are {cell!r}; write four numbers for each phrase, or a list of such boxes")
+
+
+def _is_four_numbers(box: Any) -> bool:
+    return isinstance(box, list) and len(box) == 4 and all(type(n) in (int, float) and math.isfinite(n) for n in box)
+
+
+def _json_list(cell: str, where: str) -> Any:
+    try:
+        return json.loads(cell)
+    except json.JSONDecodeError:
+        raise InputError(f"{where}: {cell!r} begins like a json list and is none; correct it") from None
+
+
+def read_nothing(cell: Any, where: str) -> None:
+    """A pair of a text and an image has no label: that they stand in one row is all."""
 
 
 def in_order(labels: Iterable[Any]) -> list[str]:
@@ -120,6 +167,9 @@ KINDS = {
         Kind("multilabel", read_names, of_lists, _several),
         Kind("regression", read_number, None, _number),
         Kind("choice", read_place, None, _place, has_choices=True),
+        Kind("answers", read_answers),
+        Kind("phrases", read_boxes),
+        Kind("retrieval", read_nothing, has_label=False),
     )
 }
 

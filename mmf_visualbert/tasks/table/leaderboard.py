@@ -1,4 +1,8 @@
-"""A table's predictions as csv: `id`, `label` (several with `|` between them, or a number) and `probability`."""
+"""A table's predictions as csv: `id`, `label` and `probability`.
+
+The label is a name (several with `|` between them), a number, an answer, the box of each phrase (`x1 y1 x2 y2` with `|`
+between them), or an image of which the probability is that the text describes it.
+"""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -31,7 +35,22 @@ def row_of(entry: Entry) -> list[object]:
         return [entry["id"], entry["value"], ""]
     if "labels" in entry:
         return [entry["id"], "|".join(entry["labels"]), ""]
+    if "phrases" in entry:
+        return [entry["id"], "|".join(map(_box_of, entry["phrases"])), ""]
+    if "image" in entry:
+        return [entry["id"], entry["image"], entry["probability"]]
+    if "answer" in entry:
+        return [entry["id"], entry["answer"], entry["probability"]]
     return [entry["id"], entry["label"], entry.get("score", entry["probability"])]
+
+
+def _box_of(phrase: Entry) -> str:
+    return " ".join(f"{corner:g}" for corner in phrase["box"] or ())
+
+
+def id_of(entry: Entry) -> str | tuple[str, str]:
+    """What a prediction is about: a row, or a row's text with an image."""
+    return (str(entry["id"]), entry["image"]) if "image" in entry else str(entry["id"])
 
 
 def write(entries: Iterable[Entry]) -> str:
@@ -55,7 +74,7 @@ def scan(path: Path) -> Iterator[Scanned]:
 LEADERBOARD = Leaderboard(
     thing="row",
     annotations="the table of the split, with a column id",
-    id_of=lambda entry: str(entry["id"]),
+    id_of=id_of,
     read_ids=read_ids,
     write=write,
     scan=scan,

@@ -103,6 +103,65 @@ def _register(name: str, value: Value) -> None:
 
 
 register("metric", "visualbert_label_accuracy")(Accuracy)
+
+
+@register("metric", "visualbert_exact_match")
+class ExactMatch:
+    """Share of the questions whose best answer is one of those given; reads the head's `answer_accuracy` (B,)."""
+
+    required_params = ("id", "answer_accuracy")
+
+    def calculate(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Tensor:
+        """The share, () float32; what VQA's rule gives a share to is an answer that was given."""
+        (accuracy,) = gather_by_id(sample_list["id"], model_output["answer_accuracy"])
+        return (accuracy > 0).float().mean()
+
+
+class RecallOfPairs:
+    """Share of the texts whose image is among the `k` most probable ones of its pool, or of the images with a text that
+    is; of the texts and images that have a partner among those.
+
+    Args:
+        k: how many count.
+        of: "text_index" to rank the images of a text, "image_index" to rank the texts of an image.
+    """
+
+    def __init__(self, k: int, of: str) -> None:
+        self.k, self.of = k, of
+        self.required_params = ["id", "scores", "targets", of]
+
+    def calculate(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Tensor:
+        """The share, () float32; NaN where there is none. Reads `scores` (B, 2), `targets` and the index (B,)."""
+        scores, targets, queries = gather_by_id(
+            sample_list["id"], model_output["scores"].detach().float(), sample_list["targets"], sample_list[self.of]
+        )
+        margins, right = scores[:, 1] - scores[:, 0], targets == 1
+        # By query, and in a query the most probable first; ties to the disadvantage of the right one.
+        order = torch.argsort(right.int(), stable=True)
+        order = order[torch.argsort(-margins[order], stable=True)]
+        order = order[torch.argsort(queries[order], stable=True)]
+        _, counts = torch.unique_consecutive(queries[order], return_counts=True)
+        starts = counts.cumsum(0) - counts
+        ranks = torch.arange(len(order), device=order.device) - starts.repeat_interleave(counts)
+        numbers = torch.arange(len(counts), device=order.device).repeat_interleave(counts)
+        hits, with_partner = torch.zeros_like(counts), torch.zeros_like(counts)
+        of_right = right[order]
+        hits.index_add_(0, numbers[of_right & (ranks < self.k)], torch.ones_like(numbers[of_right & (ranks < self.k)]))
+        with_partner.index_add_(0, numbers[of_right], torch.ones_like(numbers[of_right]))
+        return (hits[with_partner > 0] > 0).float().mean()
+
+
+def _register_recall(name: str, k: int, of: str) -> None:
+    def recall() -> RecallOfPairs:
+        return RecallOfPairs(k, of)
+
+    recall.__name__ = recall.__qualname__ = name
+    register("metric", name)(recall)
+
+
+for _k in (1, 5, 10):
+    _register_recall(f"visualbert_image_recall_at_{_k}", _k, "text_index")
+    _register_recall(f"visualbert_text_recall_at_{_k}", _k, "image_index")
 for _name, _function in {
     "visualbert_macro_f1": macro_f1,
     "visualbert_weighted_f1": weighted_f1,

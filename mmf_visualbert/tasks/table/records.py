@@ -169,7 +169,8 @@ def _example(row: TableRow, row_id: str, kind: Kind, columns: TableColumns, labe
         texts += _choices(row, columns)
     images = [_key(row, name) for name in (columns.image, columns.image_b) if name is not None]
     label = None
-    if columns.label is not None and (labels_required or columns.label in row.cells):
+    labels_required = labels_required and kind.has_label
+    if kind.has_label and columns.label is not None and (labels_required or columns.label in row.cells):
         label = kind.read_label(_cell(row, columns.label), row.where)
         if label is None and labels_required:
             raise InputError(f"{row.where} has no label in '{columns.label}'; only a test split may lack labels")

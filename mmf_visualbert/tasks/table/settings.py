@@ -22,13 +22,19 @@ class Settings:
     columns: TableColumns = TableColumns()
     shares: Shares = Shares()
     examples_a_class: int | None = None
+    box_form: str = "corners"
+    max_phrases: int = 32
+    pool: int | None = None
+    predictions: Mapping[str, str] = field(default_factory=dict)
     features: Files = Files(train=STORE, val=STORE, test=STORE)
     features_from: Any = None
+    missing_regions: str = "refuse"
     max_regions: int = 100
     processors: Mapping[str, Part | None] = field(
         default_factory=lambda: {
             "text_processor": TEXT,
             "label_processor": Part("visualbert_labels", {"names": None}),
+            "answer_processor": Part("visualbert_answers", {"vocabulary": None, "size": 3129}),
             "masking_processor": None,
             "region_processor": regions_of(100),
         }

@@ -107,10 +107,10 @@ def test_rows_drawn_for_val_and_test_are_the_same_in_every_run(small_world, tmp_
     every = section["annotations"]["train"]
     section |= {"annotations": dict.fromkeys(("train", "val", "test"), every), "shares": {"val": 0.2, "test": 0.1}}
     section["features"] = dict.fromkeys(("train", "val", "test"), section["features"]["train"])
-    parts = [set(build(section, split, processors).table.ids) for split in ("train", "val", "test")]
+    parts = [set(build(section, split, processors).rows.table.ids) for split in ("train", "val", "test")]
     assert not parts[0] & parts[1] and not parts[1] & parts[2]
     total = sum(map(len, parts))
-    assert 0.1 < len(parts[1]) / total < 0.3 and parts[1] == set(build(section, "val", processors).table.ids)
+    assert 0.1 < len(parts[1]) / total < 0.3 and parts[1] == set(build(section, "val", processors).rows.table.ids)
     assert Shares(0.2, 0.1, 1).split_of("a") in ("train", "val", "test")
 
 
@@ -126,7 +126,7 @@ def test_text_alone_two_images_and_few_examples(small_world, tmp_path, processor
     sample = build({**pairs, "columns": {"id": "id", "image_b": "other"}}, "train", processors)[0]
     assert set(sample["region_segments"].tolist()) == {0, 1} and len(sample["region_mask"]) == 72
     few = build({**section, "examples_a_class": 3}, "train", processors)
-    assert len(few) == 6 and few_of_each(few.table, 3, 0) == list(few.rows)
+    assert len(few) == 6 and few_of_each(few.rows.table, 3, 0) == list(few.rows.chosen)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,120 @@
+"""What the samples of every kind of table are made of: its rows, how their texts are read, their images, masks."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mmf_visualbert.contracts import DatasetFacts, RegionQuery, Sample
+from mmf_visualbert.datasets.draws import repeatable_draws
+from mmf_visualbert.datasets.regions import ImageRegions
+from mmf_visualbert.processors.masking import MaskedLanguageModeling
+from mmf_visualbert.processors.text import Assembled, TextAssembler
+from mmf_visualbert.tasks.table.records import Table, TableExample
+
+logger = logging.getLogger(__name__)
+
+
+class TableImages:
+    """The regions of the images of rows.
+
+    Args:
+        regions: where they come from.
+        images: how many images a row may have, 1 or 2; each has R places.
+        text_only: a row whose images have no features is read as a text alone, in place of being refused.
+    """
+
+    def __init__(self, regions: ImageRegions, images: int = 1, text_only: bool = False) -> None:
+        self.regions, self.images, self.text_only = regions, images, text_only
+        self.without: frozenset[str] = frozenset()
+
+    def check(self, table: Table) -> None:
+        """Refuses images without features, or counts them.
+
+        Raises:
+            InputError: naming the first row whose image has none, unless such rows are read as texts.
+        """
+        if not self.text_only:
+            self.regions.check(RegionQuery(key, each.where) for each in table for key in each.images)
+            return
+        keys = [key for each in table for key in each.images]
+        self.without = frozenset(key for key in set(keys) if key not in self.regions.store)
+        self.regions.check(RegionQuery(key, "the table") for key in keys if key not in self.without)
+        rows = sum(any(key in self.without for key in each.images) for each in table)
+        if rows:
+            logger.warning(
+                "%d rows are read as texts alone, as %d images have no features, '%s' among them",
+                rows,
+                len(self.without),
+                min(self.without),
+            )
+
+    def tensors(self, example: TableExample) -> Sample:
+        """`region_features` (images · R, D), `region_mask`, `region_segments` (images · R,)."""
+        queries = [RegionQuery(key, example.where) for key in example.images if key not in self.without]
+        found = self.regions.sequence(queries) if queries else self.regions.processor.nothing()
+        places = self.images * self.regions.processor.max_regions - len(found["region_mask"])
+        return {name: _padded(tensor, places) for name, tensor in found.items()} if places else found
+
+
+def _padded(tensor: Tensor, places: int) -> Tensor:
+    return functional.pad(tensor, (0, 0) * (tensor.dim() - 1) + (0, places))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a split as samples begin.
+
+    Attributes:
+        table: the examples.
+        text: assembles word pieces.
+        images: the regions of the images; None for a table without images.
+        masking: hides word pieces: masked language modeling on these texts and images (§3.3); None for other tasks.
+        repeatable: draw the same at every visit of a sample (for validation).
+        chosen: which examples, in order; None for all.
+    """
+
+    table: Table
+    text: TextAssembler
+    images: TableImages | None = None
+    masking: MaskedLanguageModeling | None = None
+    repeatable: bool = False
+    chosen: Sequence[int] | None = None
+
+    def __len__(self) -> int:
+        return len(self.table) if self.chosen is None else len(self.chosen)
+
+    def __getitem__(self, index: int) -> TableExample:
+        return self.table[self.place(index)]
+
+    def place(self, index: int) -> int:
+        """Which row of the table sample `index` is."""
+        return index if self.chosen is None else self.chosen[index]
+
+    def id_of(self, index: int) -> str:
+        """The id of a sample's row."""
+        return self.table.ids[self.place(index)]
+
+    def check(self) -> None:
+        """Raises InputError for the first image without features."""
+        if self.images is not None:
+            self.images.check(self.table)
+
+    def facts(self, answers: Sequence[str] | None = None, samples: int | None = None) -> DatasetFacts:
+        """Size, word pieces, and what the answers stand for."""
+        return DatasetFacts(len(self) if samples is None else samples, self.text.tokenizer.vocab_size, answers or None)
+
+    def beginning(self, index: int, example: TableExample) -> Sample:
+        """`id` () and the tensors of the images."""
+        sample = {"id": torch.tensor(index)}
+        return sample if self.images is None else sample | self.images.tensors(example)
+
+    def hidden(self, index: int, assembled: Assembled) -> Sample:
+        """The text's tensors with some word pieces hidden: `masked_lm_labels` (T,) beside them, and as `targets`."""
+        assert self.masking is not None
+        with repeatable_draws(index if self.repeatable else None):
+            masked = self.masking(assembled)._asdict()
+        return {**assembled.tensors(), **masked, "targets": masked["masked_lm_labels"]}
