@@ -143,10 +143,7 @@ def ground_heads(
         raise InputError("entity grounding needs phrases: leave masking_processor out of the dataset's configuration")
     if word not in SPEAKERS:
         raise InputError(f"the word of a phrase is '{word}'; set it to one of {', '.join(SPEAKERS)}")
-    if limit is not None and limit < 1:
-        raise InputError(f"a limit of {limit} captions leaves none; give a number from 1 up")
-    wanted = range(min(len(dataset), limit or len(dataset)))
-    examples = (entity_example(dataset, index, word) for index in wanted)
+    examples = (entity_example(dataset, index, word) for index in first(dataset, limit))
     try:
         measured = measure(
             visual_bert,
@@ -159,6 +156,17 @@ def ground_heads(
     except ValueError as error:
         raise InputError(f"no phrase is left to ground ({error}); check the split, or keep unmatched phrases") from None
     return accuracies(measured, 0)
+
+
+def first(dataset: Flickr30k, limit: int | None) -> range:
+    """The captions to use: the first `limit`, or all.
+
+    Raises:
+        InputError: for a limit that leaves none.
+    """
+    if limit is not None and limit < 1:
+        raise InputError(f"a limit of {limit} captions leaves none; give a number from 1 up")
+    return range(len(dataset) if limit is None else min(limit, len(dataset)))
 
 
 def entity_example(dataset: Flickr30k, index: int, word: str = "last") -> Example:

@@ -2,11 +2,13 @@
 
 visualbert analyze entity --config projects/visualbert/configs/flickr30k/defaults.yaml \\
     --checkpoint save/flickr30k/pretrain_coco/best.ckpt --out heads.csv --figure figure_3.svg
+visualbert analyze syntax --config projects/visualbert/configs/flickr30k/defaults.yaml \\
+    --checkpoint save/flickr30k/pretrain_coco/best.ckpt --parses val.conllu --out syntax.csv --figure figure_4.svg
 """
 
 import argparse
 
-from mmf_visualbert.cli import analyze_entity
+from mmf_visualbert.cli import analyze_entity, analyze_syntax
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,3 +16,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True)
     entity = commands.add_parser("entity", help="entity grounding accuracy of every head (Figure 3)")
     analyze_entity.add_arguments(entity)
+    syntax = commands.add_parser("syntax", help="grounding through each dependency relation (Figure 4)")
+    analyze_syntax.add_arguments(syntax)

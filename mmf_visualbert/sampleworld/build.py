@@ -11,7 +11,7 @@ from mmf_visualbert.sampleworld.sizes import sizes_for
 from mmf_visualbert.sampleworld.world import Row, World
 
 MARKER = "sample_world.json"
-VERSION = 4
+VERSION = 5
 """Raised by one whenever the same arguments give another world."""
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mmf_visualbert.sampleworld.images import Picture
+from mmf_visualbert.sampleworld.parses import conllu
 from mmf_visualbert.sampleworld.phrases import Phrase, groups, names
 from mmf_visualbert.sampleworld.scene import Scene, Thing, random_scene, some_words
 from mmf_visualbert.sampleworld.words import relation_words, with_article
@@ -213,3 +214,9 @@ def _corners(thing: Thing, scene: Scene) -> tuple[int, int, int, int]:
 def plain_words(sentence: str) -> list[str]:
     """The sentence without its marks, in pieces."""
     return [piece.split(" ", 1)[1] if piece.startswith("/EN#") else piece for piece in re.split(r"[\[\]]", sentence)]
+
+
+def parses(image: str, sentences: Sequence[str]) -> list[str]:
+    """The sentences of a picture in CoNLL-U, named as `visualbert analyze syntax` looks them up."""
+    words = [" ".join(plain_words(sentence)).split() for sentence in sentences]
+    return [conllu(f"{image}#{number}", each) for number, each in enumerate(words, start=1)]

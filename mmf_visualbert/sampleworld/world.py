@@ -162,6 +162,7 @@ class World:
                 scene = flickr30k.make_scene(stream(self.seed, "flickr30k", split, index))
                 pictures.append(Picture(scene, "images/flickr30k", str(first + 37 * index), first + 37 * index))
             phrases = 0
+            parsed = []
             for picture in pictures:
                 sentences, entities = flickr30k.sentences_of(
                     picture.scene, chain, stream(self.seed, "entities", picture.key)
@@ -174,7 +175,9 @@ class World:
                 xml = flickr30k.annotation_xml(picture, entities)
                 write_text(self.folder / root / "Annotations" / f"{picture.key}.xml", xml)
                 self.texts += [plain for sentence in sentences for plain in flickr30k.plain_words(sentence)]
+                parsed += flickr30k.parses(picture.key, sentences)
             self._paint(pictures, {f"features/flickr30k/{split}.lmdb": detector})
+            write_text(self.folder / root / "parses" / f"{split}.conllu", "".join(parsed))
             path = f"{root}/{split}.txt"
             write_text(self.folder / path, "".join(f"{picture.key}\n" for picture in pictures))
             self._count("Flickr30K", split, f"{number * 5} sentences, {phrases} phrases", path)

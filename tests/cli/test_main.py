@@ -22,6 +22,7 @@ NESTED = [
     ("submission", "check"),
     ("submission", "write"),
     ("analyze", "entity"),
+    ("analyze", "syntax"),
     ("benchmark", "train"),
     ("benchmark", "infer"),
     ("benchmark", "features"),
