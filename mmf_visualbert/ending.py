@@ -1,5 +1,6 @@
 """How every command ends: bad input, Ctrl-C and a pipe that nobody reads any more show a line at most."""
 
+import errno
 import os
 import re
 import select
@@ -7,8 +8,11 @@ import sys
 from collections.abc import Callable
 
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.files.writing import failure
 
 BAD_INPUT, INTERRUPTED, PIPE_CLOSED = 2, 130, 141  # exit codes; the last two as a shell knows them
+# What the system says where a file cannot be written, whoever wrote it.
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 # How a worker's traceback, passed on as text, ends.
 IN_TEXT = re.compile(rf"^(?:\S*\.)?{InputError.__name__}: (.+)$", re.MULTILINE)
 
@@ -42,13 +46,20 @@ def finish(command: Callable[[], int | None], name: str, stopped: str = "stopped
 
 
 def sentence_of(error: BaseException | None) -> str | None:
-    """The sentence of the InputError that `error` is, was raised from, or quotes as text; None for any other error."""
+    """The sentence of the InputError that `error` is, was raised from, or quotes as text; None for any other error.
+
+    That a file could not be written, on a full or read-only disk, is one sentence whoever wrote it.
+    """
     while error is not None:
         quoted = IN_TEXT.findall(str(error))
         if quoted:
             return quoted[-1]
         if isinstance(error, InputError):
             return str(error)
+        if isinstance(error, OSError) and error.errno in UNWRITABLE:
+            return str(failure(error.filename or "a file", error))
+        if isinstance(error, PermissionError) and error.filename:
+            return f"{error.filename} may not be opened or made by this user; change its permissions, or name another"
         error = error.__cause__
     return None
 

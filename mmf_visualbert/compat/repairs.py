@@ -78,6 +78,18 @@ REPAIRS = (
     Repair("command_line.read_each_word_once", "after", "mmf.utils.configuration", room="plugin"),
     Repair("before_a_run.check_before_a_run", "after", "mmf.utils.configuration", room="plugin"),
     Repair("checkpoint.guard_loading", "after", "mmf.utils.checkpoint", room="plugin"),
+    Repair("saving.save_whole", "after", "mmf.utils.checkpoint", room="plugin"),
+    Repair("whole_checkpoints.go_on_from_whole", "after", "mmf.utils.checkpoint", room="plugin"),
+    Repair("save_folder.one_run_a_folder", "after", "mmf.utils.checkpoint", room="plugin"),
+    Repair("loaders.order_samples", "after", "mmf.utils.build", room="plugin"),
+    Repair("loaders.order_predictions", "after", "mmf.common.test_reporter", room="plugin"),
+    Repair("predictions.write_predictions_whole", "after", "mmf.common.test_reporter", room="plugin"),
+    Repair("log_files.go_on_without_log", "after", "mmf.utils.logger", room="plugin"),
+    Repair("loaders.begin_where_stopped", "after", "mmf.datasets.multi_dataset_loader", room="plugin"),
+    Repair("exact_resume.restore_progress", "after", "mmf.utils.checkpoint", room="plugin"),
+    Repair("exact_resume.remember_the_best", "after", "mmf.utils.early_stopping", room="plugin"),
+    Repair("exact_resume.seed_each_update_of_release", "after", "mmf.trainers.base_trainer", room="plugin"),
+    Repair("exact_resume.seed_each_update_of_main", "after", "mmf.trainers.core.training_loop", room="plugin"),
 )
 
 reasons: dict[str, str] = {}

@@ -12,6 +12,8 @@ from omegaconf import OmegaConf
 
 from mmf_visualbert import catalog
 from mmf_visualbert.contracts import Dataset
+from mmf_visualbert.datasets.draws import repeatable_draws
+from mmf_visualbert.datasets.order import Place
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.plugin import run_facts
 from mmf_visualbert.yaml_config import container
@@ -37,8 +39,12 @@ class VisualBERTDataset(BaseDataset):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, index: int) -> Sample:
-        return Sample(self.dataset[index])
+    def __getitem__(self, place: Place | int) -> Sample:
+        """The sample at a place of an epoch; an index alone leaves what is random in it to torch's generator."""
+        if not isinstance(place, Place):
+            return Sample(self.dataset[place])
+        with repeatable_draws(place.draw if self.dataset_type == "train" else None):
+            return Sample(self.dataset[place.sample])
 
     def format_for_prediction(self, report: Mapping) -> list[dict]:
         """Leaderboard entries of one batch; `report` holds `id` and `scores` of all ranks."""

@@ -1,12 +1,16 @@
-"""Loading MMF's checkpoints: safe with files from others, and one sentence where a file is none."""
+"""torch as MMF's checkpoints see it: loading is safe with files from others, and saving is whole or not at all."""
 
+import os
+import zipfile
 from types import ModuleType
 from typing import Any
 
 import torch
 
 from mmf_visualbert.compat.replace import replace
+from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import read_torch
+from mmf_visualbert.plugin.saving import WRITER, damage
 
 
 def load_weights_only(checkpoint: ModuleType) -> str | None:
@@ -20,7 +24,7 @@ def load_weights_only(checkpoint: ModuleType) -> str | None:
 
 
 class TorchOfCheckpoints:
-    """`torch` as MMF's checkpoint module sees it: all of it, with our `load`."""
+    """`torch` as MMF's checkpoint module sees it: all of it, with our `load` and `save`."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(torch, name)
@@ -29,6 +33,11 @@ class TorchOfCheckpoints:
     def load(file: Any, map_location: Any = None, **options: Any) -> Any:
         """As `load_checkpoint`."""
         return load_checkpoint(file, map_location)
+
+    @staticmethod
+    def save(content: Any, path: Any, *options: Any) -> None:
+        """As `CheckpointWriter.write`."""
+        WRITER.write(content, path)
 
 
 def load_checkpoint(file: Any, map_location: Any = None) -> Any:
@@ -39,6 +48,9 @@ def load_checkpoint(file: Any, map_location: Any = None) -> Any:
         map_location: as `torch.load` takes it.
 
     Raises:
-        InputError: where the file is no checkpoint, is cut off, or holds other Python objects.
+        InputError: where the file is no checkpoint, is cut off or damaged, or holds other Python objects.
     """
-    return read_torch(file, map_location)
+    content, name = read_torch(file, map_location), str(file if isinstance(file, str | os.PathLike) else file.name)
+    if zipfile.is_zipfile(name) and (wrong := damage(name)):  # torch itself does not look at its checksums
+        raise InputError(f"{name} {wrong}; copy or download it again, or give an earlier checkpoint")
+    return content

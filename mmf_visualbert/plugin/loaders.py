@@ -1,0 +1,118 @@
+"""Our order of samples in MMF's data loaders."""
+
+import functools
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from mmf_visualbert.compat.distributed import rank, world_size
+from mmf_visualbert.compat.replace import replace
+from mmf_visualbert.datasets.draws import seed_from
+from mmf_visualbert.datasets.order import EpochIndices, EpochOrder
+from mmf_visualbert.plugin import progress
+from mmf_visualbert.plugin.configuration import MODEL
+
+
+def order_samples(build: ModuleType) -> str | None:
+    """`_add_extra_args_for_dataloader` (MMF rc10 and main) shuffles by the global generator, and a new one each start.
+
+    For our model an `EpochOrder` takes its place. Stays.
+    """
+    add = build._add_extra_args_for_dataloader
+
+    @functools.wraps(add)
+    def add_order(dataset: Any, other_args: dict[str, Any] | None = None) -> dict[str, Any]:
+        return ordered(dataset, dataset.dataset_type == "train", add(dataset, other_args))
+
+    replace(build, _add_extra_args_for_dataloader=add_order)
+    return "MMF would begin an epoch anew, and repeat samples, wherever a run is stopped"
+
+
+def order_predictions(test_reporter: ModuleType) -> str | None:
+    """`TestReporter` (MMF rc10) builds loaders of its own, which repeat samples on several processes. Stays with rc10.
+
+    Main asks the same function for all of its loaders.
+    """
+    cls = test_reporter.TestReporter
+    add = vars(cls).get("_add_extra_args_for_dataloader")
+    if add is None:
+        return None
+
+    @functools.wraps(add)
+    def add_order(self: Any, other_args: dict[str, Any] | None = None) -> dict[str, Any]:
+        return ordered(self.current_dataset, False, add(self, other_args))
+
+    replace(cls, _add_extra_args_for_dataloader=add_order)
+    return "MMF would repeat samples in the predictions of several processes"
+
+
+def ordered(dataset: Any, shuffle: bool, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a data loader with our order in place of MMF's; as they are for a model of others."""
+    from mmf.common.registry import registry
+
+    from mmf_visualbert.plugin.datasets import VisualBERTDataset
+
+    config = registry.get("config")
+    if config.model != MODEL:
+        return arguments
+    if shuffle and progress.of_this_run() is None:
+        progress.begin(str(config.datasets), base_seed(config))
+    kind = EpochOrder if isinstance(dataset, VisualBERTDataset) else EpochIndices
+    order = kind(len(dataset), arguments["batch_size"] * world_size(), shuffle, rank(), world_size())
+    kept = {name: value for name, value in arguments.items() if name not in ("shuffle", "sampler")}
+    # A generator of its own: a loader that begins takes nothing from the random numbers of the run.
+    return {**kept, "sampler": order, "generator": torch.Generator()}
+
+
+def base_seed(config: Any) -> int:
+    """The seed of order and draws, the same on all processes: that of the first."""
+    from mmf.common.registry import registry
+    from mmf.utils.distributed import broadcast_scalar
+
+    given = config.training.seed
+    seed = int(torch.seed() % 2**31) if given is None else int(given)
+    return broadcast_scalar(seed, 0, registry.get("current_device"))
+
+
+def begin_where_stopped(multi_dataset_loader: ModuleType) -> str | None:
+    """`seed_sampler` (MMF rc10 and main) tells samplers of the epoch only on several processes. Stays.
+
+    Ours are told always, and where in the epoch to begin; main's number of batches is that of the rest. A run over
+    several data sets begins its epoch anew, with the same order.
+    """
+    cls = next(vars(multi_dataset_loader)[name] for name in CLASSES if name in vars(multi_dataset_loader))
+    seed_sampler, length = cls.seed_sampler, cls.__len__
+
+    @functools.wraps(seed_sampler)
+    def begin_epoch(self: Any, epoch: int) -> None:
+        loaders, run = loaders_of(self), progress.of_this_run()
+        if run is None or not all(isinstance(loader.sampler, EpochOrder) for loader in loaders):
+            seed_sampler(self, epoch)
+            return
+        run.begin_epoch()
+        start = run.samples if len(loaders) == 1 else 0
+        for loader in loaders:
+            loader.sampler.begin(run.seed, run.epoch, start)
+            loader.generator.manual_seed(seed_from(run.seed, run.epoch))
+
+    @functools.wraps(length)
+    def rest(self: Any) -> int:
+        orders = [loader.sampler for loader in loaders_of(self)]
+        if len(orders) != 1 or not isinstance(orders[0], EpochOrder):
+            return length(self)
+        return -(-(orders[0].length - orders[0].start) // orders[0].batch_size)
+
+    replace(cls, seed_sampler=begin_epoch)
+    if cls.__name__ == "MultiDataLoader":
+        replace(cls, __len__=rest)
+    return "MMF would begin the epoch anew where a run goes on"
+
+
+CLASSES = ("MultiDataLoader", "MultiDatasetLoader")  # main's (whose other class derives from it), rc10's
+
+
+def loaders_of(loader: Any) -> list[Any]:
+    """The data loaders of all datasets: rc10 has a list of them, main names them."""
+    loaders = loader.loaders
+    return list(loaders.values()) if isinstance(loaders, dict) else list(loaders)
