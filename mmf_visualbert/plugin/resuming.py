@@ -1,5 +1,6 @@
 """Which checkpoint a run begins with, and whether it is one of this run; asked before anything is written."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -7,9 +8,11 @@ from typing import Any, NamedTuple
 from omegaconf import OmegaConf
 
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.plugin.save_folder import LOCK
+from mmf_visualbert.plugin.saving import BEST, CURRENT, PREVIOUS, damage
 from mmf_visualbert.plugin.torch_load import load_checkpoint
 
-CURRENT, BEST = "current.ckpt", "best.ckpt"
+logger = logging.getLogger(__name__)
 # What makes a model another one. Which BERT it is, the weights themselves tell; its folder may have moved.
 STRUCTURE = ("region_dimension", "fusion", "alignment")
 
@@ -25,7 +28,8 @@ class Difference(NamedTuple):
 def check_resume(checkpoint: Mapping[str, Any], config: Any) -> None:
     """Refuses to resume where there is nothing to resume, or where it is another run's.
 
-    MMF would begin anew, and write over the checkpoints that are there.
+    MMF would begin anew, and write over the checkpoints that are there. A run that was killed before its first
+    checkpoint does begin anew: it left its lock in the folder, and nothing else is lost there.
 
     Args:
         checkpoint: the section of that name, plain.
@@ -50,6 +54,9 @@ def check_resume(checkpoint: Mapping[str, Any], config: Any) -> None:
     folder = Path(config.env.save_dir)
     found = checkpoint_of_run(folder, checkpoint)
     if found is None and not named:
+        if (folder / LOCK).exists():
+            logger.warning(f"the run in {folder} ended before its first checkpoint; it begins anew")
+            return
         raise InputError(
             f"checkpoint.resume=true finds nothing to go on from: {folder} has neither {CURRENT} nor {BEST}; name the "
             "folder of the run with env.save_dir, or leave checkpoint.resume out to begin anew"
@@ -68,15 +75,21 @@ def checkpoint_of_run(folder: Path, checkpoint: Mapping[str, Any]) -> Path | Non
     order = (BEST, CURRENT) if checkpoint["resume_best"] else (CURRENT, BEST)
     # Where another file is named, MMF takes it in place of its second choice.
     named = checkpoint["resume_file"] or checkpoint["resume_zoo"]
-    return next((folder / name for name in order[: 1 if named else 2] if (folder / name).exists()), None)
+    # A kill can have left previous.ckpt alone, on a disk without hard links; it becomes current.ckpt.
+    there = [name for name in (*order[: 1 if named else 2], PREVIOUS) if (folder / name).exists()]
+    return folder / there[0] if there else None
 
 
 def refuse_other_run(path: Path, config: Any) -> None:
     """Refuses a checkpoint that another model, or other data, left in the folder.
 
+    One that is cut off does not say; the one that takes its place is looked for when it is loaded.
+
     Raises:
         InputError: naming what differs.
     """
+    if damage(path) is not None:
+        return
     stored = load_checkpoint(path).get("config")
     if not isinstance(stored, Mapping):
         return  # of another program; its weights are compared when they are loaded

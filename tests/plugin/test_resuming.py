@@ -8,6 +8,7 @@ import torch
 
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.plugin.resuming import checkpoint_of_run, differences
+from mmf_visualbert.plugin.save_folder import LOCK
 
 WORDS = Path(__file__).resolve().parents[1] / "toy_project" / "run_words.yaml"
 RESUME = "checkpoint.resume=true"
@@ -76,6 +77,13 @@ def test_where_there_is_nothing_to_resume_nothing_begins(run_words, tmp_path, wh
     with pytest.raises(InputError, match=r"finds nothing to go on from: .*empty has neither current.ckpt nor best"):
         run_words(RESUME, *which, save="empty")
     assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(run_words, tmp_path):
+    (tmp_path / "save").mkdir()
+    (tmp_path / "save" / LOCK).write_text("process 1 on a machine\n")  # all that such a run leaves
+    folder = run_words("training.max_updates=3", RESUME)
+    assert stored(folder)["num_updates"] == 3
 
 
 def test_a_named_file_stands_in_for_what_is_not_there_yet(cut_off, run_words):
