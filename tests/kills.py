@@ -1,0 +1,183 @@
+"""Kills trainings -9 and lets them go on, until they end; their ends have to be that of one never killed, bit for bit.
+
+    python tests/kills.py CONFIG --kills 50 [--written 10] [key=value ...]
+
+Each training is a process of its own, forked from this one, which has imported what takes long. A part of the kills
+comes at random moments, the rest in the middle of writing a checkpoint: between two calls that change the disk.
+"""
+
+import argparse
+import importlib
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from mmf_visualbert.plugin.save_folder import LOCK
+
+CALLS = ("write", "fsync", "replace", "link", "unlink")  # of `os`, that change the disk
+CHECKPOINTS = 3  # updates between two
+
+
+class Tried(NamedTuple):
+    """What came of it.
+
+    Attributes:
+        kills: how many processes were killed.
+        writing: how many of them while they wrote a checkpoint.
+        lengths: in how many processes each training came to its end.
+        differing: what of the ends was not equal.
+    """
+
+    kills: int
+    writing: int
+    lengths: list[int]
+    differing: list[str]
+
+
+def try_kills(words: list[str], kills: int, writing: int, seed: int, folder: Path) -> Tried:
+    """Trains once without a kill, and then as often as it takes for all kills.
+
+    Args:
+        words: of the command line, without `env.save_dir`.
+        kills: how many, of which `writing` while a checkpoint is written.
+        writing: see there.
+        seed: of the moments.
+        folder: an empty one.
+    """
+    draws = random.Random(seed)
+    begun = time.monotonic()
+    assert wait(start(words, folder / "never")) == 0, (folder / "never.log").read_text()[-2000:]
+    seconds = time.monotonic() - begun
+    plan = [True] * writing + [False] * (kills - writing)
+    draws.shuffle(plan)
+    tried = Tried(0, 0, [], [])
+    while plan:
+        processes = 0
+        for last in (False, True):
+            while plan and not last:
+                at_write = draws.randrange(1, 40) if plan[-1] else None
+                process = start(words, folder / "killed", at_write)
+                code = wait(process, None if plan[-1] else draws.uniform(0, seconds))
+                processes += 1
+                if code != -signal.SIGKILL:
+                    assert code == 0, (folder / "killed.log").read_text()[-2000:]
+                    break
+                tried = tried._replace(kills=tried.kills + 1, writing=tried.writing + plan.pop())
+        if code != 0:
+            assert wait(start(words, folder / "killed")) == 0, (folder / "killed.log").read_text()[-2000:]
+            processes += 1
+        differing = list(differences(folder / "never", folder / "killed"))
+        tried = tried._replace(lengths=[*tried.lengths, processes], differing=tried.differing + differing)
+        shutil.rmtree(folder / "killed")
+    return tried
+
+
+def start(words: list[str], folder: Path, at_write: int | None = None) -> int:
+    """Forks a training that goes on where there is something to go on from; gives its process.
+
+    Args:
+        words: of the command line.
+        folder: `env.save_dir`; what is said goes to a file beside it.
+        at_write: the process kills itself in place of this call that changes the disk.
+    """
+    process = os.fork()
+    if process:
+        return process
+    code = 1
+    try:
+        log = os.open(f"{folder}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        for stream in (1, 2):
+            os.dup2(log, stream)
+        resume = ["checkpoint.resume=true"] if (folder / LOCK).exists() else []
+        sys.argv = ["mmf_run", *words, f"env.save_dir={folder}", *resume]
+        if at_write is not None:
+            kill_in_place_of(at_write)
+        importlib.import_module("mmf_visualbert.plugin.command").run()
+        code = 0
+    except SystemExit as end:
+        code = int(end.code or 0)
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def kill_in_place_of(number: int) -> None:
+    """Kills this process where it makes call number `number` of those that change the disk."""
+    calls = iter(range(1, number + 1))
+
+    def counted(call: Any) -> Any:
+        def killing(*given: Any, **options: Any) -> Any:
+            if next(calls) == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return call(*given, **options)
+
+        return killing
+
+    for name in CALLS:
+        setattr(os, name, counted(getattr(os, name)))
+
+
+def wait(process: int, seconds: float | None = None) -> int:
+    """The exit code of a process, which is killed after some seconds."""
+    if seconds is not None:
+        time.sleep(seconds)
+        os.kill(process, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def differences(ours: Path, theirs: Path) -> Iterator[str]:
+    """In what the checkpoints of two folders differ, but for their settings and the name of the run."""
+    for name in ("current.ckpt", "best.ckpt"):
+        one, other = (dict(flat(torch.load(folder / name, weights_only=False))) for folder in (ours, theirs))
+        for key in sorted(one.keys() | other.keys()):
+            if key.startswith("config.") or key == "visualbert.run":
+                continue
+            values = one.get(key), other.get(key)
+            if not (torch.equal(*values) if all(map(torch.is_tensor, values)) else values[0] == values[1]):
+                yield f"{name}: {key}"
+
+
+def flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """All that a checkpoint holds, with names."""
+    if isinstance(value, dict):
+        for name, entry in value.items():
+            yield from flat(entry, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list | tuple):
+        for place, entry in enumerate(value):
+            yield from flat(entry, f"{key}[{place}]")
+    else:
+        yield key, value
+
+
+def main() -> int:
+    """Tries and tells."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("config")
+    parser.add_argument("--kills", type=int, default=12)
+    parser.add_argument("--written", type=int, default=4, help="kills while a checkpoint is written")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("words", nargs="*", help="key=value, as mmf_run takes them")
+    given = parser.parse_intermixed_args()
+    importlib.import_module("mmf_cli.run")
+    with tempfile.TemporaryDirectory() as folder:
+        words = [f"config={given.config}", f"training.checkpoint_interval={CHECKPOINTS}", *given.words]
+        tried = try_kills(words, given.kills, given.written, given.seed, Path(folder))
+    print(
+        f"{given.config}: {tried.kills} kills, {tried.writing} of them while a checkpoint was written; "
+        f"{len(tried.lengths)} trainings in {sum(tried.lengths)} processes; "
+        f"{len(tried.differing)} values differ from those of a training never killed {tried.differing[:5]}"
+    )
+    return bool(tried.differing)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
