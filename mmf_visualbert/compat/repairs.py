@@ -77,6 +77,7 @@ REPAIRS = (
     Repair("configuration.refuse_ignored_keys", "after", "mmf.utils.configuration", room="plugin"),
     Repair("command_line.read_each_word_once", "after", "mmf.utils.configuration", room="plugin"),
     Repair("before_a_run.check_before_a_run", "after", "mmf.utils.configuration", room="plugin"),
+    Repair("other_datasets.count_samples", "after", "mmf.datasets.base_dataset_builder", room="plugin"),
     Repair("checkpoint.guard_loading", "after", "mmf.utils.checkpoint", room="plugin"),
     Repair("saving.save_whole", "after", "mmf.utils.checkpoint", room="plugin"),
     Repair("whole_checkpoints.go_on_from_whole", "after", "mmf.utils.checkpoint", room="plugin"),

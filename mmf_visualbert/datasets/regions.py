@@ -52,9 +52,12 @@ class ImageRegions:
             key = next(iter(seen))
             self.processor.check(self.store.read(key), f"{key} in {self._where()}")
 
-    def tensors(self, query: RegionQuery, max_regions: int | None = None) -> Sample:
-        """The tensors of one image, as `RegionFeatures` gives them; padded to the processor's `max_regions`."""
-        return self.sequence([query])
+    def tensors(self, query: RegionQuery | str, max_regions: int | None = None) -> Sample:
+        """The tensors of one image, as `RegionFeatures` gives them; padded to the processor's `max_regions`.
+
+        Its key alone is enough, where the record that asks need not be named.
+        """
+        return self.sequence([RegionQuery(query, f"the image '{query}'") if isinstance(query, str) else query])
 
     def sequence(self, queries: Sequence[RegionQuery]) -> Sample:
         """The tensors of several images, as `join_images` gives them, R regions an image.

@@ -15,6 +15,7 @@ from mmf_visualbert.modules.optimizer import parameter_groups
 from mmf_visualbert.modules.outputs import outputs_of
 from mmf_visualbert.modules.parts import ModelParts, build_parts
 from mmf_visualbert.plugin import run_facts
+from mmf_visualbert.plugin.mmf_fields import under_our_names
 from mmf_visualbert.yaml_config import container
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "models" / "visualbert.yaml"
@@ -61,9 +62,9 @@ class VisualBERT(BaseModel):
         Args:
             sample_list: what the datasets give, collated: `input_ids`, `text_mask`, `text_segments` (B, T) or
                 (B, C, T); `region_features` (B, R, D), `region_mask`, `region_segments` (B, R), or what the region
-                encoder reads, or no regions at all; and what the heads read.
+                encoder reads, or no regions at all; and what the heads read. MMF's own datasets give theirs.
         """
-        outputs = outputs_of(self.parts, sample_list, self.hide_regions)
+        outputs = outputs_of(self.parts, under_our_names(sample_list), self.hide_regions)
         # What mmf_predict collects: a pre-training phase predicts whether the text describes the image.
         if "scores" not in outputs and "sentence_image_logits" in outputs:
             outputs["scores"] = outputs["sentence_image_logits"]
