@@ -29,7 +29,7 @@ def under_our_names(batch: Mapping[str, Any]) -> Mapping[str, Any]:
         return batch
     if "input_ids" not in batch or "input_mask" not in batch:
         raise InputError(
-            f"the dataset '{_named(batch)}' gives no input_ids and input_mask, but {', '.join(map(str, batch.keys()))}; "
+            f"the dataset '{_named(batch)}' gives no input_ids and input_mask, but {', '.join(batch)}; "
             "set its text_processor to bert_tokenizer, or masked_token for pre-training"
         )
     named = {**batch, "text_mask": batch["input_mask"].bool()}

@@ -55,7 +55,5 @@ def test_labels_of_pre_training():
 
 
 def test_a_dataset_without_word_pieces_is_named():
-    with pytest.raises(
-        InputError, match="the dataset 'vqa2' gives no input_ids and input_mask, but dataset_name, text"
-    ):
+    with pytest.raises(InputError, match="'vqa2' gives no input_ids and input_mask, but dataset_name, text; set"):
         under_our_names({"dataset_name": "vqa2", "text": torch.zeros(1)})
