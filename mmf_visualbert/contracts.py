@@ -282,6 +282,42 @@ class OneAnswer(NamedTuple):
     join: Callable[[Batch, Batch], Sample] | None = None
 
 
+class GoldBoxes(NamedTuple):
+    """Boxes that a data set gives for a part of a text.
+
+    Attributes:
+        label: that part.
+        image: which of the example's images, from 0.
+        boxes: x1, y1, x2, y2 each, in pixels.
+    """
+
+    label: str
+    image: int
+    boxes: tuple[tuple[float, ...], ...]
+
+
+class Depicted(NamedTuple):
+    """One example of a data set as a page shows it.
+
+    Attributes:
+        name: by which it is found again.
+        images: key of each image, its file's name without extension.
+        records: the regions of each image.
+        text: what the task's `OneAnswer` is asked; None where the sample itself is read (phases of pre-training).
+        kind: of the example, for filters; empty where the data set knows none.
+        gold: answers that are right; empty where they are not known.
+        boxes: that the data set gives.
+    """
+
+    name: str
+    images: tuple[str, ...]
+    records: tuple[RegionRecord, ...]
+    text: str | None = None
+    kind: str = ""
+    gold: tuple[str, ...] = ()
+    boxes: tuple[GoldBoxes, ...] = ()
+
+
 class Phase(NamedTuple):
     """One run of MMF.
 
@@ -387,6 +423,7 @@ class Task:
         rows: the paper's row of each variant.
         loads: what each phase of the paper has to get through.
         merge: two models that answer together; None where one does.
+        depict: (its dataset, index) -> the example as a page shows it; None where no page can.
     """
 
     name: str
@@ -400,3 +437,4 @@ class Task:
     rows: Mapping[str, Row] = field(default_factory=dict)
     loads: Mapping[str, Load] = field(default_factory=dict)
     merge: Merge | None = None
+    depict: Callable[[Any, int], Depicted] | None = None

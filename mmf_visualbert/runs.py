@@ -9,6 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
 
 from mmf_visualbert import catalog
+from mmf_visualbert.contracts import Dataset
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import read_torch, require
 from mmf_visualbert.modules.batch import visual_bert_inputs
@@ -57,27 +58,30 @@ class RunOfModel(NamedTuple):
         parts: the model with its weights.
         text, regions: how its dataset reads texts and regions.
         dataset: the registered name of that dataset.
+        config: of the run, interpolations as they are written.
     """
 
     parts: ModelParts
     text: TextAssembler
     regions: RegionFeatures
     dataset: str
+    config: DictConfig
 
 
-def read_model(checkpoint: Path, vocabulary: Path | None = None) -> RunOfModel:
+def read_model(checkpoint: Path, vocabulary: Path | None = None, overrides: Sequence[str] = ()) -> RunOfModel:
     """The model of one of MMF's checkpoints, which holds the configuration of its run.
 
     Args:
         checkpoint: a `.ckpt` or `.pth` of a run.
         vocabulary: taken in place of the one that the run names.
+        overrides: `key=value` over its configuration, as where its data lie now.
 
     Raises:
         InputError: for a file that is no checkpoint of a run with VisualBERT, or whose dataset reads no stored regions.
     """
     stored = load_checkpoint(checkpoint)
     try:
-        config = merge(stored["config"])
+        config = overridden(merge(stored["config"]), overrides, checkpoint)
         model = container(config.model_config.visualbert)
         dataset = next(name.strip() for name in str(config.datasets).split(","))
         processors = container(config.dataset_config[dataset].processors)
@@ -98,7 +102,32 @@ def read_model(checkpoint: Path, vocabulary: Path | None = None) -> RunOfModel:
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip()
         raise InputError(f"{checkpoint} does not fit its own configuration ({reason}); name another one") from error
-    return RunOfModel(parts, text, regions, dataset)
+    return RunOfModel(parts, text, regions, dataset, config)
+
+
+def overridden(config: DictConfig, overrides: Sequence[str], source: Path) -> DictConfig:
+    """A run's configuration with `key=value` over it.
+
+    Raises:
+        InputError: for a key that it does not have.
+    """
+    done = apply(container(config, resolve=False), read_words(overrides))
+    if done.unknown:
+        raise InputError(f"{source} has no key '{done.unknown[0]}' in its configuration; correct or remove it")
+    return OmegaConf.create(done.config)
+
+
+def read_dataset(run: RunOfModel, split: str) -> Dataset:
+    """One split of what a model was trained on.
+
+    Raises:
+        InputError: what the dataset raises.
+    """
+    section = plain(run.config, f"dataset_config.{run.dataset}")
+    processors = {
+        key: catalog.build("processor", given) for key, given in (section.get("processors") or {}).items() if given
+    }
+    return catalog.get("dataset", run.dataset)(section, split, processors)
 
 
 def answers_in(state: Mapping[str, Tensor]) -> list[str] | None:

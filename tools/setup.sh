@@ -6,6 +6,9 @@
 #   MMF=rc10|main|FOLDER   MMF's release on PyPI (the default), GitHub's main, or a checkout
 #   TORCH_INDEX_URL=URL    an index to look for torch in beside the usual one, such as PyTorch's own of CPU-only builds
 #
+# Tests of pages start a browser, which is no package of Python's: Debian and Ubuntu have it as `apt-get install chromium`
+# (a system without it skips these tests, and says so).
+#
 # Safe to repeat: where nothing it depends on has changed, it ends at once.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

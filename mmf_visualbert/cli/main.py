@@ -27,6 +27,7 @@ COMMANDS = {
     "submission": "check and write leaderboard files",
     "vcr": "VCR alone: features of a fixed backbone, the leaderboard's csv of two models",
     "analyze": "what the attention heads of a model have learnt (§5 of the paper)",
+    "explore": "a page that shows what a model looks at, example by example",
     "benchmark": "speed and memory, each figure beside its rival in the same run",
 }
 

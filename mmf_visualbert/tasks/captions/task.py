@@ -5,6 +5,7 @@ from pathlib import Path
 from mmf_visualbert import catalog
 from mmf_visualbert.contracts import AnnotationFile, Task
 from mmf_visualbert.datasets.one_answer import FILL
+from mmf_visualbert.tasks.captions.depict import depict
 
 
 def images(file: AnnotationFile) -> list[str] | None:
@@ -14,5 +15,12 @@ def images(file: AnnotationFile) -> list[str] | None:
     return [Path(one.get("file_name") or one["filename"]).stem for one in file.whole["images"]]
 
 
-TASK = Task(name="captions", title="COCO captions", dataset="visualbert_captions", images=images, answer=FILL)
+TASK = Task(
+    name="captions",
+    title="COCO captions",
+    dataset="visualbert_captions",
+    images=images,
+    answer=FILL,
+    depict=depict,
+)
 catalog.register_task(TASK)

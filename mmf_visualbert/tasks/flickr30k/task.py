@@ -5,6 +5,7 @@ from mmf_visualbert.contracts import AnnotationFile, Column, Load, Row, Task
 from mmf_visualbert.tasks.chains import COCO, COCO_CAPTIONS, FINE, FULL_LABEL, LATE_LABEL, NO_COCO_LABEL, THREE
 from mmf_visualbert.tasks.chains import TASK as PRETRAIN_TASK
 from mmf_visualbert.tasks.flickr30k.answer import ANSWER
+from mmf_visualbert.tasks.flickr30k.depict import depict
 from mmf_visualbert.tasks.flickr30k.leaderboard import LEADERBOARD
 
 
@@ -24,6 +25,7 @@ TASK = Task(
     images=images,
     leaderboard=LEADERBOARD,
     answer=ANSWER,
+    depict=depict,
     variants=THREE,
     columns=(
         Column("R@1", "visualbert_recall_at_1"),

@@ -17,6 +17,7 @@ from mmf_visualbert.tasks.chains import (
 )
 from mmf_visualbert.tasks.chains import TASK as PRETRAIN_TASK
 from mmf_visualbert.tasks.nlvr2.answer import ANSWER
+from mmf_visualbert.tasks.nlvr2.depict import depict
 from mmf_visualbert.tasks.nlvr2.leaderboard import LEADERBOARD
 
 PROPOSALS = {9: 64.8, 18: 65.5, 36: 66.7, 72: 67.1, 144: 67.4}
@@ -49,6 +50,7 @@ TASK = Task(
     images=images,
     leaderboard=LEADERBOARD,
     answer=ANSWER,
+    depict=depict,
     variants={
         **THREE,
         "ablation_full": chain(ALL, overrides=TABLE_5),

@@ -15,6 +15,7 @@ from mmf_visualbert.tasks.chains import (
 )
 from mmf_visualbert.tasks.chains import TASK as PRETRAIN_TASK
 from mmf_visualbert.tasks.vqa2.answer import ANSWER
+from mmf_visualbert.tasks.vqa2.depict import depict
 from mmf_visualbert.tasks.vqa2.leaderboard import LEADERBOARD
 from mmf_visualbert.tasks.vqa2.records import image_folder
 
@@ -36,6 +37,7 @@ TASK = Task(
     images=images,
     leaderboard=LEADERBOARD,
     answer=ANSWER,
+    depict=depict,
     variants={
         **THREE,
         # What Table 1 reports is trained on train and val, so that only the leaderboard can say how good it is.
