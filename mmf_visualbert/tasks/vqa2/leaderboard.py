@@ -6,18 +6,18 @@ from pathlib import Path
 from mmf_visualbert.contracts import Entry, Leaderboard, Scanned
 from mmf_visualbert.datasets.leaderboard_files import json_entries, json_text
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.files import read_json
+from mmf_visualbert.files.typed import records_of
+from mmf_visualbert.tasks.vqa2.official import CONTENT, QUESTION
 
 FIELDS = ("question_id", "answer")
 
 
 def read_ids(annotations: Path) -> list[int]:
     """The ids that a file has to have, from the official annotations."""
-    whole = read_json(annotations)
-    try:
-        return [question["question_id"] for question in whole["questions"]]
-    except (KeyError, TypeError):
-        raise InputError(f"{annotations} is no questions json of VQA 2.0; name the official file") from None
+    content = CONTENT.read(annotations)
+    if content.questions is None:
+        raise InputError(f"{annotations} is no questions json of VQA 2.0; name the official file")
+    return [one.question_id for one in records_of(annotations, "questions", content.questions, QUESTION)]
 
 
 def scan(path: Path) -> Iterator[Scanned]:

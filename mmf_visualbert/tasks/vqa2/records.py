@@ -3,23 +3,35 @@
 Questions and annotations, a million of them, are kept in columns, and become a typed record when one is asked for.
 """
 
-import functools
-import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from mmf_visualbert.datasets.columns import Strings
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.files import no_garbage_collection, read_json, read_npy_records
+from mmf_visualbert.files import no_garbage_collection, read_npy_records
+from mmf_visualbert.files.typed import records_of
 from mmf_visualbert.tasks.vqa2.answers import ANSWER_TYPES, normalize_answer
+from mmf_visualbert.tasks.vqa2.official import (
+    ANNOTATION,
+    CONTENT,
+    QUESTION,
+    Annotation,
+    Image,
+    ImdbRecord,
+    image_folder,
+    image_of,
+    imdb_record,
+    majority_of,
+    spelled,
+    type_index,
+    without_extension,
+)
 
 NO_ANSWER = -1
-# The test-dev questions are part of the test questions, on the same images.
-IMAGE_FOLDERS = {"train2014": "train2014", "val2014": "val2014", "test2015": "test2015", "test-dev2015": "test2015"}
 
 
 class VQA2Question(NamedTuple):
@@ -27,11 +39,12 @@ class VQA2Question(NamedTuple):
 
     Attributes:
         question_id: the official number.
-        image_id: the official number of the image.
+        image_id: the official number of the image; -1 where the file names it in words.
         image_name: file name of the image without extension, which is the key of its features.
         question: as it was typed.
         answers: of the annotators, as typed; None in the test splits.
-        majority_answer: the official `multiple_choice_answer`, the most frequent of them; None in the test splits.
+        majority_answer: the official `multiple_choice_answer`, or the most frequent of them where the file has none;
+            None in the test splits.
         answer_type: one of `ANSWER_TYPES`; None in the test splits.
     """
 
@@ -181,10 +194,10 @@ class _Questions:
         self.texts: list[str] = []
         self.files: list[int] = []
 
-    def add(self, question_id: int, image_id: int, image_name: str, text: str, file: int) -> None:
+    def add(self, question_id: int, image: Image, text: str, file: int) -> None:
         self.ids.append(question_id)
-        self.image_ids.append(image_id)
-        self.image_names.append(image_name)
+        self.image_ids.append(image.number)
+        self.image_names.append(image.name)
         self.texts.append(text)
         self.files.append(file)
 
@@ -210,13 +223,11 @@ class _Annotations:
         self.majority: list[int] = []
         self.types: list[int] = []
 
-    def place(self, answer: str) -> int:
-        return self.table.setdefault(answer, len(self.table))
-
-    def add(self, question_id: int, answers: Sequence[int], majority: int, answer_type: int, file: int) -> None:
+    def add(self, question_id: int, answers: Sequence[str], majority: str, answer_type: int, file: int) -> None:
         self.ids.append(question_id)
-        self.answers.append(answers)
-        self.majority.append(majority)
+        table = self.table
+        self.answers.append([table.setdefault(answer, len(table)) for answer in answers])
+        self.majority.append(table.setdefault(majority, len(table)))
         self.types.append(answer_type)
         self.files.append(file)
 
@@ -235,96 +246,54 @@ class _Annotations:
 
 
 def _read_official(path: Path, file: int, questions: _Questions, annotations: _Annotations) -> None:
-    def compact(record: dict[str, Any]) -> Any:
-        # Ten answers a question are most of the file: each becomes its number at once.
-        return annotations.place(record["answer"]) if "answer_id" in record and "answer" in record else record
-
-    content = read_json(path, object_hook=compact)
-    kinds = [kind for kind in ("questions", "annotations") if isinstance(content, dict) and kind in content]
-    if len(kinds) != 1 or not isinstance(content[kinds[0]], list):
+    content = CONTENT.read(path)
+    if (content.questions is None) == (content.annotations is None):
         raise InputError(
-            f"{path} has neither a list 'questions' nor a list 'annotations' in it; give VQA's official json files"
+            f"{path} has neither a list 'questions' nor a list 'annotations' in it, or both; give VQA's official json "
+            "files"
         )
-    if kinds == ["questions"]:
-        add = functools.partial(_add_official_question, folder=image_folder(content, path), questions=questions)
-    else:
-        add = functools.partial(_add_official_annotation, annotations=annotations)
-    for number, record in enumerate(content[kinds[0]]):
-        try:
-            add(record, file=file)
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{path}, {kinds[0]}[{number}] is not as VQA's official format wants it "
-                f"({type(error).__name__}: {error}); get the file again or mend the record"
-            ) from error
+    if content.questions is not None:
+        folder = image_folder(content.data_subtype, path)
+        for number, question in enumerate(records_of(path, "questions", content.questions, QUESTION)):
+            image = image_of(question.image_id, folder, f"{path}, questions[{number}]")
+            questions.add(question.question_id, image, question.question, file)
+    for number, record in enumerate(records_of(path, "annotations", content.annotations or (), ANNOTATION)):
+        _add_official_annotation(record, f"{path}, annotations[{number}]", file, annotations)
 
 
-def image_folder(content: Mapping[str, Any], path: Path) -> str:
-    """train2014, val2014 or test2015, of which the names of the images are made."""
-    stated = str(content.get("data_subtype", ""))
-    named = re.search(r"test-dev2015|test2015|train2014|val2014", path.name)
-    folder = IMAGE_FOLDERS.get(stated) or IMAGE_FOLDERS.get(named.group() if named else "")
-    if folder is None:
-        raise InputError(
-            f"{path} does not say in 'data_subtype' which images it asks about; write one of "
-            f"{', '.join(IMAGE_FOLDERS)} there"
-        )
-    return folder
-
-
-def _add_official_question(record: Mapping[str, Any], folder: str, file: int, questions: _Questions) -> None:
-    image_id = int(record["image_id"])
-    text = record["question"]
-    if not isinstance(text, str):
-        raise TypeError(f"'question' is {text!r}")
-    questions.add(int(record["question_id"]), image_id, f"COCO_{folder}_{image_id:012d}", text, file)
-
-
-def _add_official_annotation(record: Mapping[str, Any], file: int, annotations: _Annotations) -> None:
-    answers = record["answers"]
-    if not answers or not all(isinstance(place, int) for place in answers):
-        raise ValueError("'answers' is not a list of answers")
-    annotations.add(
-        int(record["question_id"]),
-        answers,
-        annotations.place(record["multiple_choice_answer"]),
-        ANSWER_TYPES.index(record["answer_type"]),
-        file,
-    )
+def _add_official_annotation(record: Annotation, where: str, file: int, annotations: _Annotations) -> None:
+    answers = [
+        one.answer if type(one.answer) is str else spelled(one.answer, f"answers[{place}].answer", where)
+        for place, one in enumerate(record.answers)
+    ]
+    stated = record.multiple_choice_answer
+    majority = majority_of(answers) if stated is None else spelled(stated, "multiple_choice_answer", where)
+    annotations.add(record.question_id, answers, majority, type_index(record.answer_type, majority, where), file)
 
 
 def _read_imdb(path: Path, file: int, questions: _Questions, annotations: _Annotations) -> None:
     for number, record in enumerate(read_npy_records(path)):
         if number == 0 and isinstance(record, dict) and "question_id" not in record:
             continue  # MMF's header
-        try:
-            _add_imdb_record(record, file, questions, annotations)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(
-                f"{path}, record {number} is not as MMF's imdb has it ({type(error).__name__}: {error}); make the file "
-                "again, or give VQA's official json files"
-            ) from error
+        where = f"{path}, record {number}"
+        _add_imdb_record(imdb_record(record, where), where, file, questions, annotations)
 
 
-def _add_imdb_record(record: Mapping[str, Any], file: int, questions: _Questions, annotations: _Annotations) -> None:
-    name = record.get("image_name") or record["feature_path"]
-    text = record.get("question_str") or " ".join(record["question_tokens"])
-    question_id = int(record["question_id"])
-    questions.add(question_id, int(record["image_id"]), re.sub(r"\.(npy|jpg|png)$", "", name), text, file)
+def _add_imdb_record(
+    record: ImdbRecord, where: str, file: int, questions: _Questions, annotations: _Annotations
+) -> None:
+    name = record.image_name or record.feature_path
+    if name is None:
+        raise InputError(f"{where} has neither image_name nor feature_path, which name its image; make the file again")
+    text = record.question_str or " ".join(record.question_tokens or ())
+    number = image_of(record.image_id, "", where).number
+    questions.add(record.question_id, Image(number, without_extension(name)), text, file)
     # `valid_answers` are those in MMF's vocabulary: fewer than ten, so the others are preferred where they are.
-    answers = next((list(record[key]) for key in ("all_answers", "answers", "valid_answers") if record.get(key)), None)
-    if answers is not None:
-        majority = Counter(answers).most_common(1)[0][0]
-        places = [annotations.place(answer) for answer in answers]
-        annotations.add(question_id, places, annotations.place(majority), ANSWER_TYPES.index(type_of(majority)), file)
-
-
-def type_of(majority_answer: str) -> str:
-    """The answer's type, where a file does not say it: of official val questions, 98 in 100 get theirs."""
-    answer = normalize_answer(majority_answer)
-    if answer in ("yes", "no"):
-        return "yes/no"
-    return "number" if answer.replace(".", "", 1).isdigit() else "other"
+    given = record.all_answers or record.answers or record.valid_answers
+    if given:
+        answers = [spelled(answer, f"answer {place}", where) for place, answer in enumerate(given)]
+        majority = majority_of(answers)
+        annotations.add(record.question_id, answers, majority, type_index(None, majority, where), file)
 
 
 def _check_questions(questions: VQA2Questions) -> None:

@@ -17,7 +17,7 @@ from mmf_visualbert.tasks.chains import TASK as PRETRAIN_TASK
 from mmf_visualbert.tasks.vqa2.answer import ANSWER
 from mmf_visualbert.tasks.vqa2.depict import depict
 from mmf_visualbert.tasks.vqa2.leaderboard import LEADERBOARD
-from mmf_visualbert.tasks.vqa2.records import image_folder
+from mmf_visualbert.tasks.vqa2.official import QUESTION, image_folder, image_of
 
 TABLE = "Table 1, Test-Dev"
 
@@ -26,8 +26,12 @@ def images(file: AnnotationFile) -> list[str] | None:
     """Keys of the images that a file of questions asks about."""
     if not (isinstance(file.whole, dict) and "questions" in file.whole):
         return None
-    folder = image_folder(file.whole, file.path)
-    return [f"COCO_{folder}_{one['image_id']:012d}" for one in file.whole["questions"]]
+    folder = image_folder(file.whole.get("data_subtype"), file.path)
+    names = []
+    for number, record in enumerate(file.whole["questions"]):
+        where = f"{file.path}, questions[{number}]"
+        names.append(image_of(QUESTION.convert(record, where).image_id, folder, where).name)
+    return names
 
 
 TASK = Task(

@@ -291,9 +291,12 @@ def test_empty_question(world, question):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"question": None}, "'question' is None"),
-        ({"question_id": "x"}, "questions[1]"),
-        ({"image_id": None}, "questions[1]"),
+        ({"question": None}, "question is null, and text is expected"),
+        ({"question_id": "x"}, 'question_id is "x", and a whole number is expected'),
+        ({"question_id": 123.7}, "question_id is 123.7, and a whole number is expected"),
+        ({"question_id": True}, "question_id is true, and a whole number is expected"),
+        ({"question_id": 1 << 63}, "question_id is 9223372036854775808"),
+        ({"image_id": None}, "image_id is null, and a whole number or text is expected"),
     ],
 )
 def test_broken_question_records(world, change, message):
@@ -310,7 +313,31 @@ def test_broken_annotation_records(world):
     world.refused("a.json", "annotations[0]", "answers")
     world.annotations = copy.deepcopy(good)
     del world.annotations["annotations"][0]["answers"][3]["answer"]
-    world.refused("a.json", "annotations[0]", "list of answers")
+    world.refused("a.json", "annotations[0]: answers[3] has no 'answer'")
+    for value, said in ((None, "is null"), (True, 'is true, and an answer in words is expected; write "yes" or "no"')):
+        world.annotations = copy.deepcopy(good)
+        world.annotations["annotations"][0]["answers"][3]["answer"] = value
+        world.refused("a.json", f"annotations[0]: answers[3].answer {said}")
+
+
+def test_numbers_are_answers_and_the_majority_is_found_where_the_file_has_none(world):
+    """OK-VQA's annotations have no multiple_choice_answer; programs write 2 in place of "2"."""
+    for record in world.annotations["annotations"]:
+        del record["multiple_choice_answer"], record["answer_type"]
+        for one in record["answers"]:
+            one["answer"] = 2 if one["answer"] == "two" else one["answer"]
+    dataset = world.build()
+    assert dataset.answers == ["2", "blue", "no"]
+    assert dataset[1]["targets"].tolist() == [1, 0, 0]
+    assert [ANSWER_TYPES[dataset[i]["answer_types"]] for i in range(3)] == ["other", "number", "yes/no"]
+
+
+def test_images_named_in_words(world):
+    """Own data has names in place of COCO's numbers, and then need not say which of COCO's folders they are in."""
+    del world.questions["data_subtype"]
+    for record in world.questions["questions"]:
+        record["image_id"] = f"COCO_train2014_{record['image_id']:012d}.jpg"
+    assert world.build()[2]["region_features"][0, 0] == 25
 
 
 def test_twice_the_same(world):
