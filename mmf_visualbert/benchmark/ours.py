@@ -66,6 +66,7 @@ class Ours:
         self.versions = {
             "transformers": transformers.__version__,
             "attention": self.parts.visual_bert.attention,
+            "fp32_products": self.parts.products,
         }
 
     def _count(self, _: nn.Module, given: tuple[Any, ...], __: object) -> None:

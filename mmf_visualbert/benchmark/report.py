@@ -28,10 +28,21 @@ def lines(found: dict[str, Any]) -> list[str]:
         seconds = figures["seconds"]
         said.append(
             f"{label:<12} {seconds['median']:.3f} s ({seconds['min']:.3f}-{seconds['max']:.3f})  "
-            f"{figures['samples_per_second']:.2f} samples/s  {figures['tokens_computed']} tokens  "
-            f"{figures['peak_mib']:.0f} MiB, {figures['fixed_mib']:.0f} of them fixed"
+            f"{figures['samples_per_second']:.2f} samples/s  {_more(figures)}"
         )
     for pair, ratio in found.get("ratios", {}).items():
         memory = f"memory {ratio['memory']:.3f}, beyond what is fixed {ratio['memory_beyond_fixed']:.3f}"
         said.append(f"{pair:<24} time {ratio['time']:.3f}  {memory}")
     return said or [str(found)]
+
+
+def _more(figures: dict[str, Any]) -> str:
+    """What a step says beside its time, or a whole run."""
+    if "first_update" in figures:
+        return (
+            f"{figures['cpu_seconds']:.3f} s of the CPU  "
+            f"first update after {figures['first_update']:.1f} s  {figures['peak_mib']:.0f} MiB"
+        )
+    return (
+        f"{figures['tokens_computed']} tokens  {figures['peak_mib']:.0f} MiB, {figures['fixed_mib']:.0f} of them fixed"
+    )

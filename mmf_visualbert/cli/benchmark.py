@@ -2,10 +2,12 @@
 
 visualbert benchmark train --against mmf,hf --mmf-python RIVAL/bin/python --json benchmarks/train_vqa_cpu.json
 visualbert benchmark train --workload vcr_answer --annotations vcr/train.jsonl --rounds 2
+visualbert benchmark run --dtype fp32,bf16 --json benchmarks/run_vqa_cpu.json
 visualbert benchmark features --json benchmarks/features_cpu.json
 
 `train` and `infer` build our model from the yaml that ships, with random weights. RIVAL is an environment in which
-MMF's own visual_bert works (MMF main, transformers 4.41, numpy < 2) and this package can be imported.
+MMF's own visual_bert works (MMF main, transformers 4.41, numpy < 2) and this package can be imported. `run` starts
+`mmf_run` with the same yaml, on data of the paper's sizes that it makes.
 """
 
 import argparse
@@ -16,6 +18,7 @@ from pathlib import Path
 from mmf_visualbert.benchmark.workloads import WORKLOADS
 
 RIVAL = "RIVAL/bin/python"
+MODULES = {"train": "steps", "infer": "steps", "run": "whole_run"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="benchmark", required=True)
     _add_steps(commands.add_parser("train", help="a step of training: forward, loss, backward, clipping, optimizer"))
     _add_steps(commands.add_parser("infer", help="a step of inference"))
+    _add_run(commands.add_parser("run", help="mmf_run itself, from its start to its updates"))
     _add_features(commands.add_parser("features", help="reading region features, beside MMF's reader and numpy"))
     _add_extract(commands.add_parser("extract", help="images to a store, beside the bare detectron2 model"))
     _add_samples(commands.add_parser("samples", help="samples a second that one core makes for training"))
@@ -46,6 +50,16 @@ def _add_steps(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="default: cuda where there is one")
     parser.add_argument("--mmf-python", help="Python of an environment in which MMF's own visual_bert works")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="over the yaml of our model")
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workload", default="vqa", choices=["vqa", "pretrain", "nlvr2"])
+    parser.add_argument("--dtype", default="fp32", help="of ours, by comma: fp32, bf16")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--updates", type=int, default=5, help="that count, of each run")
+    parser.add_argument("--rounds", type=int, default=2, help="runs of each contender")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of mmf_run, the last word")
 
 
 def _add_features(parser: argparse.ArgumentParser) -> None:
@@ -83,10 +97,9 @@ def run(options: argparse.Namespace) -> None:
 
     if "device" in options and options.device is None:
         options.device = "cuda" if torch.cuda.is_available() else "cpu"
-    if options.benchmark in ("train", "infer"):
-        found = importlib.import_module("mmf_visualbert.benchmark.steps").run(options, options.benchmark)
-    else:
-        found = importlib.import_module(f"mmf_visualbert.benchmark.{options.benchmark}").run(options)
+    module = importlib.import_module(f"mmf_visualbert.benchmark.{MODULES.get(options.benchmark, options.benchmark)}")
+    steps = (options.benchmark,) if options.benchmark in ("train", "infer") else ()
+    found = module.run(options, *steps)
     found = {"command": command_line(options), "machine": report.machine(), **found}
     print("\n".join(report.lines(found)))
     if options.json:

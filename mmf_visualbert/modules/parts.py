@@ -7,6 +7,7 @@ from mmf_visualbert import catalog
 from mmf_visualbert.contracts import Head, RegionEncoder
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.modules.build import bert_config, bert_weights, build_head, build_visual_bert, model_facts
+from mmf_visualbert.modules.products import choose_products
 from mmf_visualbert.modules.visual_bert import VisualBertEncoder
 
 PRECISIONS = ("fp32", "bf16")
@@ -20,12 +21,14 @@ class ModelParts(NamedTuple):
         region_encoder: makes region features from images; None where they come from a store.
         heads: by their registered names.
         precision: "fp32" or "bf16".
+        products: the library of fp32 products on the CPU, of the whole process: "torch" or "onednn".
     """
 
     visual_bert: VisualBertEncoder
     region_encoder: RegionEncoder | None
     heads: dict[str, Head]
     precision: str
+    products: str = "torch"
 
 
 def build_parts(
@@ -39,13 +42,14 @@ def build_parts(
         vocab_size: number of word pieces of the dataset's tokenizer.
 
     Raises:
-        InputError: for a head, precision or size that does not exist or does not fit.
+        InputError: for a head, precision, library of products or size that does not exist or does not fit.
     """
     if config["precision"] not in PRECISIONS:
         raise InputError(
             f"model_config.visualbert.precision is '{config['precision']}'; set one of {', '.join(PRECISIONS)}"
         )
     heads = _heads(config)
+    products = choose_products(config.get("fp32_products", "auto"))  # checkpoints of 0.1.0 have no such key
     bert = config["bert"]
     sizes = _sizes(config, vocab_size)
     weights = None if config["random_init"] or bert is None else bert_weights(bert)
@@ -65,7 +69,7 @@ def build_parts(
         head["type"]: build_head(head["type"], facts, weights and weights.heads, **(head.get("params") or {}))
         for head in heads
     }
-    return ModelParts(visual_bert, _region_encoder(config), built, config["precision"])
+    return ModelParts(visual_bert, _region_encoder(config), built, config["precision"], products)
 
 
 def _heads(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:

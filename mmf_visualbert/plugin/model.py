@@ -47,14 +47,14 @@ class VisualBERT(BaseModel):
         self.visual_bert = parts.visual_bert
         self.region_encoder = parts.region_encoder
         self.heads = nn.ModuleDict(parts.heads)
-        self.precision = parts.precision
+        self.precision, self.products = parts.precision, parts.products
         self.hide_regions = config["hide_regions"]
 
     @property
     def parts(self) -> ModelParts:
         """The model without MMF around it."""
         heads = {name: head for name, head in self.heads.items() if isinstance(head, Head)}
-        return ModelParts(self.visual_bert, self.region_encoder, heads, self.precision)
+        return ModelParts(self.visual_bert, self.region_encoder, heads, self.precision, self.products)
 
     def forward(self, sample_list: Mapping[str, Any], *args: Any, **kwargs: Any) -> dict[str, Tensor]:
         """All heads' named outputs for a batch, floating point ones in fp32.

@@ -15,6 +15,7 @@ from mmf.modules.metrics import BaseMetric
 from mmf_visualbert import catalog
 from mmf_visualbert.plugin.datasets import dataset_builder
 from mmf_visualbert.plugin.run_facts import train_samples
+from mmf_visualbert.plugin.timer import start_if_asked
 from mmf_visualbert.plugin.training_length import training_updates
 
 
@@ -28,6 +29,7 @@ def register_all() -> None:
         for name in catalog.names(kind):
             hand_over(kind, name)
     catalog.listen(hand_over)
+    start_if_asked()
 
 
 def hand_over(kind: str, name: str) -> None:

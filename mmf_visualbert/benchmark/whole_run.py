@@ -1,0 +1,142 @@
+"""`mmf_run` itself, with the yaml that ships, on data of the paper's sizes: what a user waits for.
+
+visualbert benchmark run --workload vqa --dtype fp32,bf16 --json benchmarks/run_vqa_cpu.json
+"""
+
+import argparse
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import OmegaConf
+
+from mmf_visualbert.benchmark.made import WORLDS, length_of_text, words, write_store, write_vocabulary
+from mmf_visualbert.benchmark.workloads import WORKLOADS
+from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import read_json
+from mmf_visualbert.places import project_configs
+from mmf_visualbert.runs import plain, read_config
+
+IMAGES = 64
+SPLITS = ("train", "val", "test")
+TIMER = "VISUALBERT_TIMER"  # as plugin/timer.py reads it, which only a process with MMF can import
+
+
+class Contender(NamedTuple):
+    """A command that trains.
+
+    Attributes:
+        label: what the report calls it.
+        arguments: of `mmf_run`.
+    """
+
+    label: str
+    arguments: list[str]
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Runs every contender as often as asked, in turn, and gives the report.
+
+    Raises:
+        InputError: for a workload without data of its own, or a run that fails.
+    """
+    if options.workload not in WORLDS:
+        raise InputError(f"--workload {options.workload} has no data made for it; take one of {', '.join(WORLDS)}")
+    found: dict[str, list[dict[str, Any]]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        contenders = prepare(options, Path(folder))
+        for number in range(options.rounds):
+            for contender in contenders:
+                timed = measure(contender, Path(folder) / f"{contender.label}_{number}", options.updates)
+                found.setdefault(contender.label, []).append(timed)
+    figures = {label: summary(runs, options.batch) for label, runs in found.items()}
+    return {
+        "benchmark": "run",
+        "workload": options.workload,
+        "batch": options.batch,
+        "updates": options.updates,
+        "rounds": options.rounds,
+        "contenders": figures,
+    }
+
+
+def prepare(options: argparse.Namespace, folder: Path) -> list[Contender]:
+    """Makes the data, and the commands that train on them."""
+    workload, draw = WORKLOADS[options.workload], random.Random(options.seed)
+    config_file = project_configs() / workload.config
+    config = read_config(config_file)
+    dataset = str(config.datasets)
+    section = plain(config, f"dataset_config.{dataset}")
+    made = words(draw)
+    world = WORLDS[options.workload](folder, IMAGES, length_of_text(options.workload, draw), made, draw)
+    write_store(
+        folder / "train.lmdb", world.images, section["max_regions"], config.model_config.visualbert.region_dimension
+    )
+    files = {
+        "annotations": {split: world.annotations for split in SPLITS},
+        "features": {split: ["train.lmdb"] for split in SPLITS},
+    }
+    vocabulary = write_vocabulary(folder / "vocab.txt", made)
+    own = {
+        "model_config": {"visualbert": {"bert": None, "tokenizer": str(vocabulary)}},
+        "dataset_config": {dataset: {**files, **world.section}},
+    }
+    arguments = [
+        f"config={write_config(folder / 'run.yaml', config_file, own)}",
+        f"env.data_dir={folder}",
+        f"training.batch_size={options.batch}",
+        f"training.max_updates={options.updates + 1}",
+        "run_type=train",
+        *options.overrides,
+    ]
+    return [
+        Contender(f"ours_{dtype}", [*arguments, f"model_config.visualbert.precision={dtype}"])
+        for dtype in options.dtype.split(",")
+    ]
+
+
+def write_config(path: Path, shipped: Path, own: Mapping[str, Any]) -> Path:
+    """The yaml that ships, with the made data in place of the official."""
+    OmegaConf.save(OmegaConf.create({"includes": [str(shipped)], **own}), path)
+    return path
+
+
+def measure(contender: Contender, folder: Path, updates: int) -> dict[str, Any]:
+    """One run, in a process of its own, as a user starts it."""
+    timer = folder.with_suffix(".json")
+    command = [
+        str(Path(sys.executable).with_name("mmf_run")),
+        *contender.arguments,
+        f"env.save_dir={folder}",
+    ]
+    environment = {**os.environ, TIMER: str(timer)}
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    if ended.returncode:
+        said = (ended.stderr.strip() or ended.stdout.strip()).splitlines()[-1:]
+        raise InputError(f"the run {contender.label} ended with code {ended.returncode}: {' '.join(said)}")
+    timed = read_json(timer)
+    if len(timed["updates"]) != updates:
+        raise InputError(f"the run {contender.label} made {len(timed['updates']) + 1} updates of {updates + 1}")
+    return timed
+
+
+def summary(runs: list[dict[str, Any]], batch: int) -> dict[str, Any]:
+    """Medians over all updates but each run's first."""
+    updates = [update for run in runs for update in run["updates"]]
+    wall = [update["wall"] for update in updates]
+    middle = statistics.median(wall)
+    return {
+        "seconds": {"median": middle, "min": min(wall), "max": max(wall)},
+        "cpu_seconds": statistics.median(update["cpu"] for update in updates),
+        "first_update": statistics.median(run["first_update"] for run in runs),
+        "samples_per_second": batch / middle,
+        "peak_mib": max(run["peak_mib"] for run in runs),
+        "versions": {"torch": runs[0]["torch"]},
+        "threads": runs[0]["threads"],
+    }
