@@ -254,7 +254,7 @@ class Reply(NamedTuple):
 
 
 class TrainedModel(Protocol):
-    """A trained model with its way of reading texts and regions, for one answer at a time."""
+    """A trained model with its way of reading texts and regions."""
 
     text: Any
     regions: Any
@@ -262,23 +262,38 @@ class TrainedModel(Protocol):
     def head(self, name: str) -> Any:
         """One of its heads."""
 
-    def run(self, head: str, sample: Sample) -> Any:
-        """What a head gives for one sample, as a batch of one."""
+
+class Asked(NamedTuple):
+    """One text that a model was asked, for reading what it says.
+
+    Attributes:
+        text: as it was given.
+        image: the regions of its first image.
+        sample: what the model read.
+        best: how many answers are wanted, the most probable first.
+    """
+
+    text: str
+    image: RegionRecord
+    sample: Sample
+    best: int
 
 
 class OneAnswer(NamedTuple):
-    """How a task's model answers one text with its images.
+    """How a task's model answers a text with its images.
 
     Attributes:
         head: the registered head that answers.
         images: how many images a text is read with.
-        reply: (model, text, the sample with its regions, the first image, how many answers) -> answers, best first.
+        ask: (model, text) -> the text's tensors of a sample.
+        tell: (model, what was asked, the head's output for that sample, as a batch of one) -> answers, best first.
         join: two images' tensors -> one sample's; None for tasks of one image.
     """
 
     head: str
     images: int
-    reply: Callable[[TrainedModel, str, Sample, RegionRecord, int], list[Reply]]
+    ask: Callable[[TrainedModel, str], Sample]
+    tell: Callable[[TrainedModel, Asked, Any], list[Reply]]
     join: Callable[[Batch, Batch], Sample] | None = None
 
 

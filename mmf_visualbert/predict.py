@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from mmf_visualbert import catalog
-from mmf_visualbert.contracts import OneAnswer, Reply, Task
+from mmf_visualbert.contracts import Asked, OneAnswer, Reply, Sample, Task
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.records import RegionRecord
 from mmf_visualbert.modules.parts import ModelParts
@@ -28,18 +26,24 @@ class Predictor:
         text: assembles word pieces.
         regions: makes tensors of region features.
         task: whose data it was trained on; None where that is not known.
+        way: how it is asked; None for its own task's way, or any that one of its heads has.
 
     Raises:
         InputError: for a model without a head that answers, or one that reads images in place of stored regions.
     """
 
     def __init__(
-        self, parts: ModelParts, text: TextAssembler, regions: RegionFeatures, task: Task | None = None
+        self,
+        parts: ModelParts,
+        text: TextAssembler,
+        regions: RegionFeatures,
+        task: Task | None = None,
+        way: OneAnswer | None = None,
     ) -> None:
         self.model = LoadedModel(parts, text, regions)
         known = [each.answer for each in catalog.tasks().values() if each.answer is not None]
         own = None if task is None else task.answer
-        ways = [way for way in (own, *known) if way is not None and way.head in parts.heads]
+        ways = [each for each in (way, own, *known) if each is not None and each.head in parts.heads]
         if not ways or parts.region_encoder is not None:
             raise InputError(
                 f"one answer needs a model with one of {', '.join(sorted({way.head for way in known}))} that reads "
@@ -50,18 +54,36 @@ class Predictor:
         # In pre-training too, a text is read with as many images as in its task.
         self.images_of: OneAnswer = own or self.way
 
-    @torch.inference_mode()
     def __call__(self, text: str, images: Sequence[RegionRecord], best: int = 5) -> list[Reply]:
-        """What the model says.
+        """What the model says of one text; see `many`."""
+        return self.many([(text, images)], best)[0]
+
+    def many(
+        self, questions: Sequence[tuple[str, Sequence[RegionRecord]]], best: int = 5, batch_size: int = 32
+    ) -> list[list[Reply]]:
+        """What the model says of each text.
 
         Args:
-            text: a question, a statement, or a caption.
-            images: the regions of each image, left before right.
+            questions: a question, a statement, or a caption, and the regions of its images, left before right.
             best: how many answers, the most probable first.
+            batch_size: so many are computed at a time.
 
         Raises:
             InputError: for more or fewer images than the model was trained with, regions of another dimension, or a
                 text without the brackets or masks that the head needs.
+        """
+        samples = [self.sample(text, images) for text, images in questions]
+        asked = [
+            Asked(text, images[0], sample, best) for (text, images), sample in zip(questions, samples, strict=True)
+        ]
+        outputs = self.model.run(self.way.head, samples, batch_size)
+        return [self.way.tell(self.model, one, output) for one, output in zip(asked, outputs, strict=True)]
+
+    def sample(self, text: str, images: Sequence[RegionRecord]) -> Sample:
+        """What the model reads for one text.
+
+        Raises:
+            InputError: see `many`.
         """
         wanted = self.images_of.images
         if len(images) != wanted:
@@ -69,8 +91,8 @@ class Predictor:
                 f"this model reads a text with {IMAGES[wanted]}, and {len(images)} are given; give it {IMAGES[wanted]}"
             )
         samples = [self.model.regions(image, f"image {number}") for number, image in enumerate(images, start=1)]
-        sample = samples[0] if self.images_of.join is None else self.images_of.join(*samples)
-        return self.way.reply(self.model, text, sample, images[0], best)
+        regions = samples[0] if self.images_of.join is None else self.images_of.join(*samples)
+        return {**regions, **self.way.ask(self.model, text)}
 
 
 def read_predictor(checkpoint: Path, vocabulary: Path | None = None) -> Predictor:

@@ -1,18 +1,21 @@
 """From a checkpoint or a config to its parts, without MMF."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
 
 from mmf_visualbert import catalog
-from mmf_visualbert.contracts import Dataset
+from mmf_visualbert.contracts import Dataset, Sample
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import read_torch, require
 from mmf_visualbert.modules.batch import visual_bert_inputs
+from mmf_visualbert.modules.heads.masked_lm import MaskedLMOutput
+from mmf_visualbert.modules.outputs import rows_read
 from mmf_visualbert.modules.parts import ModelParts, build_parts
 from mmf_visualbert.modules.visual_bert import VisualBertEncoder
 from mmf_visualbert.plugin.config_keys import nearest
@@ -28,7 +31,7 @@ PREFIX = "visual_bert."
 
 
 class LoadedModel:
-    """A trained model, ready for one sample at a time (`contracts.TrainedModel`).
+    """A trained model with its way of reading texts and regions (`contracts.TrainedModel`).
 
     Args:
         parts: the model; it is put into evaluation mode.
@@ -41,14 +44,62 @@ class LoadedModel:
         for module in (parts.visual_bert, *parts.heads.values()):
             module.eval()
 
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return self.parts.visual_bert.embeddings.word_embeddings.weight.device
+
     def head(self, name: str) -> Any:
         """One of its heads."""
         return self.parts.heads[name]
 
-    def run(self, head: str, sample: Mapping[str, Tensor]) -> Any:
-        """What a head gives for one sample, as a batch of one."""
-        batch = {name: value[None] for name, value in sample.items()}
-        return self.parts.heads[head](self.parts.visual_bert(*visual_bert_inputs(batch)), batch)
+    def to(self, device: str | torch.device) -> None:
+        """Moves the weights."""
+        for module in (self.parts.visual_bert, *self.parts.heads.values()):
+            module.to(device)
+
+    @torch.inference_mode()
+    def run(self, head: str, samples: Sequence[Sample], batch_size: int = 32) -> list[Any]:
+        """What a head gives for each sample, as batches of one in fp32 on the CPU.
+
+        Args:
+            head: its name.
+            samples: tensors by name; those of the same shapes are computed together.
+            batch_size: so many at a time.
+        """
+        outputs: dict[int, Any] = {}
+        for numbers in alike(samples, batch_size):
+            chosen = [samples[number] for number in numbers]
+            batch = {name: torch.stack([one[name] for one in chosen]).to(self.device) for name in chosen[0]}
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.parts.precision == "bf16"):
+                rows = rows_read([self.parts.heads[head]], batch)
+                encoded = self.parts.visual_bert(*visual_bert_inputs(batch), last_layer_rows=rows)
+                output = self.parts.heads[head](encoded, batch)
+            outputs.update(zip(numbers, separate(output, len(numbers)), strict=True))
+        return [outputs[number] for number in range(len(samples))]
+
+
+def alike(samples: Sequence[Sample], batch_size: int) -> Iterator[list[int]]:
+    """Numbers of samples that can be stacked, at most `batch_size` at a time."""
+    by_shape: dict[Any, list[int]] = {}
+    for number, sample in enumerate(samples):
+        by_shape.setdefault(tuple((name, value.shape) for name, value in sample.items()), []).append(number)
+    for numbers in by_shape.values():
+        yield from (numbers[start : start + batch_size] for start in range(0, len(numbers), batch_size))
+
+
+def separate(output: Any, samples: int) -> Iterator[Any]:
+    """A head's output for a batch, sample by sample, in fp32 on the CPU."""
+    fields = {name: value for name, value in output._asdict().items() if value is not None}
+    fields = {name: value.float() if value.is_floating_point() else value for name, value in fields.items()}
+    # The logits of masked word pieces are as many as there are masks, and not as samples.
+    counts = output.masked_lm_count.int().tolist() if isinstance(output, MaskedLMOutput) else None
+    split = {
+        name: value.cpu().split(counts if counts is not None and name == "masked_lm_logits" else 1)
+        for name, value in fields.items()
+    }
+    for number in range(samples):
+        yield output._replace(**{name: parts[number] for name, parts in split.items()})
 
 
 class RunOfModel(NamedTuple):

@@ -20,7 +20,7 @@ FLOORS = (
     ("datasets", "features"),
     ("tasks",),
     ("plugin",),
-    ("checkpoints", "runs", "predict", "submissions", "coverage", "doctor", "install_mmf", "sampleworld"),
+    ("checkpoints", "runs", "predict", "submissions", "coverage", "pretrained", "doctor", "install_mmf", "sampleworld"),
     ("reproduce", "analysis", "benchmark"),
     ("cli", "__main__"),
 )

@@ -11,6 +11,7 @@ from mmf_visualbert.files import read_json, read_safetensors, read_torch, writin
 
 NESTED = ("model", "state_dict", "model_state_dict")
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+INDEXES = tuple(f"{name}.index.json" for name in WEIGHTS)
 
 
 class StoredWeights(NamedTuple):
@@ -39,8 +40,10 @@ def read_checkpoint(path: str | Path) -> StoredWeights:
     path = Path(path)
     config: Any = read_config(path)
     file = weights_file(path)
-    if file.suffix == ".safetensors":
-        state: Any = read_safetensors(file)
+    if file.suffix == ".json":
+        state: Any = read_shards(file)
+    elif file.suffix == ".safetensors":
+        state = read_safetensors(file)
     else:
         state = read_torch(file, refusal="cannot be read as weights")
     if not config and isinstance(state, Mapping):
@@ -58,7 +61,7 @@ def read_checkpoint(path: str | Path) -> StoredWeights:
 
 
 def weights_file(path: Path) -> Path:
-    """The file itself, or the weights in a folder of transformers.
+    """The file itself, or the weights in a folder of transformers; of weights in shards, the index.
 
     Raises:
         InputError: where there is neither.
@@ -67,10 +70,36 @@ def weights_file(path: Path) -> Path:
         return path
     if not path.is_dir():
         raise InputError(f"{path} does not exist; give a file of weights or a folder saved by transformers")
-    for name in WEIGHTS:
+    for name in (*WEIGHTS, *INDEXES):
         if (path / name).is_file():
             return path / name
     raise InputError(f"the folder {path} holds neither {' nor '.join(WEIGHTS)}; give a folder saved by transformers")
+
+
+def read_shards(index: Path) -> dict[str, Tensor]:
+    """Tensors of weights that transformers wrote to several files.
+
+    Args:
+        index: the file that says which weight is in which.
+
+    Raises:
+        InputError: where it is none, or a file or a weight is missing.
+    """
+    content = read_json(index)
+    places = content.get("weight_map") if isinstance(content, dict) else None
+    if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
+        raise InputError(f"{index} does not say which weight is in which file; copy or download it again")
+    state: dict[str, Tensor] = {}
+    for name in sorted(set(places.values())):
+        shard = index.parent / name
+        if Path(name).name != name or not shard.is_file():
+            raise InputError(f"{shard}, which {index.name} names, is not there; copy or download it again")
+        read = read_safetensors(shard) if shard.suffix == ".safetensors" else read_torch(shard)
+        state.update(read)
+    missing = next((name for name in places if name not in state), None)
+    if missing is not None:
+        raise InputError(f"{index.parent} has no '{missing}', which {index.name} names; copy or download it again")
+    return state
 
 
 def read_config(path: str | Path) -> dict[str, Any]:

@@ -1,13 +1,13 @@
 """What several tasks do to answer one text: rank what is probable, fill in [MASK]."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from mmf_visualbert.contracts import OneAnswer, Reply, Sample, TrainedModel
+from mmf_visualbert.contracts import Asked, OneAnswer, Reply, Sample, TrainedModel
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.features.records import RegionRecord
 
 MASK = "[MASK]"
 
@@ -25,8 +25,13 @@ def ranked(about: str, probabilities: Tensor, name: Callable[[int], str], best: 
     return [Reply(about, name(place), value) for value, place in zip(values.tolist(), places.tolist(), strict=True)]
 
 
-def fill(model: TrainedModel, text: str, sample: Sample, _: RegionRecord, best: int) -> list[Reply]:
-    """The word pieces for each `[MASK]` of a text: what a phase of pre-training has learnt (§3.3).
+def whole_text(model: TrainedModel, text: str) -> Sample:
+    """`[CLS] text [SEP]`."""
+    return model.text.single(text).tensors()
+
+
+def masked_text(model: TrainedModel, text: str) -> Sample:
+    """`[CLS] text [SEP]`, each `[MASK]` in it masked: what a phase of pre-training has learnt (§3.3).
 
     Raises:
         InputError: for a text without one.
@@ -35,17 +40,27 @@ def fill(model: TrainedModel, text: str, sample: Sample, _: RegionRecord, best: 
     pieces: list[int] = []
     for number, part in enumerate(text.split(MASK)):
         pieces += [tokenizer.mask_id] * bool(number) + list(tokenizer.pieces(part))
-    sample |= model.text.single(pieces).tensors()
+    sample: Sample = model.text.single(pieces).tensors()
     masked = sample["input_ids"] == tokenizer.mask_id
     if not masked.any():
         raise InputError(f"a model of a pre-training phase fills in words, and '{text}' has no {MASK}; write one")
     sample["masked_lm_labels"] = torch.where(masked, sample["input_ids"], -1)
-    logits = model.run("visualbert_masked_lm", sample).masked_lm_logits.float()
+    return sample
+
+
+def filled(model: TrainedModel, asked: Asked, output: Any) -> list[Reply]:
+    """The word pieces for each `[MASK]`."""
     return [
         reply
-        for number, row in enumerate(logits.softmax(-1), start=1)
-        for reply in ranked(f"{MASK} {number}", row, tokenizer.token, best)
+        for number, row in enumerate(output.masked_lm_logits.softmax(-1), start=1)
+        for reply in ranked(f"{MASK} {number}", row, model.text.tokenizer.token, asked.best)
     ]
 
 
-FILL = OneAnswer("visualbert_masked_lm", 1, fill)
+def describes(_: TrainedModel, asked: Asked, output: Any) -> list[Reply]:
+    """Whether the text describes the image."""
+    return ranked(asked.text, output.sentence_image_logits[0].softmax(-1), ("False", "True").__getitem__, asked.best)
+
+
+MATCH = OneAnswer("visualbert_sentence_image", 1, whole_text, describes)
+FILL = OneAnswer("visualbert_masked_lm", 1, masked_text, filled)

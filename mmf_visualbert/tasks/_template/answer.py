@@ -1,17 +1,17 @@
 """One answer, for `visualbert predict`."""
 
-from mmf_visualbert.contracts import OneAnswer, Reply, Sample, TrainedModel
-from mmf_visualbert.datasets.one_answer import ranked
-from mmf_visualbert.features.records import RegionRecord
+from typing import Any
+
+from mmf_visualbert.contracts import Asked, OneAnswer, Reply, TrainedModel
+from mmf_visualbert.datasets.one_answer import ranked, whole_text
 
 from .head import NAME
 from .records import LABELS
 
 
-def answer(model: TrainedModel, text: str, sample: Sample, _: RegionRecord, best: int) -> list[Reply]:
+def answer(_: TrainedModel, asked: Asked, output: Any) -> list[Reply]:
     """The labels with their probabilities."""
-    sample |= model.text.single(text).tensors()
-    return ranked(text, model.run(NAME, sample).scores[0].float().softmax(-1), LABELS.__getitem__, best)
+    return ranked(asked.text, output.scores[0].softmax(-1), LABELS.__getitem__, asked.best)
 
 
-ANSWER = OneAnswer(NAME, images=1, reply=answer)
+ANSWER = OneAnswer(NAME, images=1, ask=whole_text, tell=answer)

@@ -1,10 +1,11 @@
 """The regions that the phrases of one caption refer to (§4.4); phrases stand in [brackets]."""
 
 import re
+from typing import Any
 
 import torch
 
-from mmf_visualbert.contracts import OneAnswer, Reply, Sample, TrainedModel
+from mmf_visualbert.contracts import Asked, OneAnswer, Reply, Sample, TrainedModel
 from mmf_visualbert.datasets.one_answer import ranked
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.records import RegionRecord
@@ -15,24 +16,31 @@ HEAD = "visualbert_phrase_grounding"
 PHRASE = re.compile(r"\[([^\[\]]+)\]")
 
 
-def ground(model: TrainedModel, text: str, sample: Sample, image: RegionRecord, best: int) -> list[Reply]:
-    """The most probable regions of each phrase, with their boxes.
+def ask(model: TrainedModel, text: str) -> Sample:
+    """The caption without its brackets, and where each phrase is read.
 
     Raises:
         InputError: for a text without brackets, or one whose phrase stands beyond the cut.
     """
     words, phrases = bracketed(text)
     assembled, positions = assemble_caption(model.text, words, phrases)
-    sample |= {**assembled.tensors(), "phrase_positions": torch.tensor(positions)}
-    sample["phrase_mask"] = torch.ones(len(phrases), dtype=torch.bool)
-    scores = model.run(HEAD, sample).scores[0].view(len(phrases), -1).exp()
-    count = min(len(image.features), model.regions.max_regions)
-    replies = []
-    for phrase, row, position in zip(phrases, scores, positions, strict=True):
+    for phrase, position in zip(phrases, positions, strict=True):
         if position < 0:
             raise InputError(f"the phrase '{phrase.text(words)}' stands beyond the cut; shorten the text")
-        replies += [with_box(reply, image) for reply in ranked(phrase.text(words), row[:count], str, best)]
-    return replies
+    masks = torch.ones(len(phrases), dtype=torch.bool)
+    return {**assembled.tensors(), "phrase_positions": torch.tensor(positions), "phrase_mask": masks}
+
+
+def ground(model: TrainedModel, asked: Asked, output: Any) -> list[Reply]:
+    """The most probable regions of each phrase, with their boxes."""
+    words, phrases = bracketed(asked.text)
+    scores = output.scores[0].view(len(phrases), -1).exp()
+    count = min(len(asked.image.features), model.regions.max_regions)
+    return [
+        with_box(reply, asked.image)
+        for phrase, row in zip(phrases, scores, strict=True)
+        for reply in ranked(phrase.text(words), row[:count], str, asked.best)
+    ]
 
 
 def with_box(reply: Reply, image: RegionRecord) -> Reply:
@@ -62,4 +70,4 @@ def bracketed(text: str) -> tuple[tuple[str, ...], tuple[Phrase, ...]]:
     return tuple(words), tuple(phrases)
 
 
-ANSWER = OneAnswer(HEAD, 1, ground)
+ANSWER = OneAnswer(HEAD, 1, ask, ground)

@@ -1,18 +1,18 @@
 """One answer of a model that was trained on a table of labels."""
 
-from mmf_visualbert.contracts import OneAnswer, Reply, Sample, TrainedModel
-from mmf_visualbert.datasets.one_answer import ranked
-from mmf_visualbert.features.records import RegionRecord
+from typing import Any
+
+from mmf_visualbert.contracts import Asked, OneAnswer, Reply, TrainedModel
+from mmf_visualbert.datasets.one_answer import ranked, whole_text
 from mmf_visualbert.tasks.table.head import NAME
 
 
-def answer(model: TrainedModel, text: str, sample: Sample, _: RegionRecord, best: int) -> list[Reply]:
+def answer(model: TrainedModel, asked: Asked, output: Any) -> list[Reply]:
     """The most probable labels, or the number that the model gives."""
-    sample |= model.text.single(text).tensors()
-    scores, names = model.run(NAME, sample).scores[0].float(), model.head(NAME).names
+    scores, names = output.scores[0], model.head(NAME).names
     if not names:
-        return [Reply(text, f"{float(scores[0]):g}", 1.0)]
-    return ranked(text, scores.softmax(-1), names.__getitem__, best)
+        return [Reply(asked.text, f"{float(scores[0]):g}", 1.0)]
+    return ranked(asked.text, scores.softmax(-1), names.__getitem__, asked.best)
 
 
-ANSWER = OneAnswer(NAME, 1, answer)
+ANSWER = OneAnswer(NAME, 1, whole_text, answer)
