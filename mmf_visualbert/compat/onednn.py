@@ -2,27 +2,31 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
 
 def has_switch() -> bool:
     """Whether the installed torch lets oneDNN compute fp32 products."""
-    matmul = getattr(torch.backends.mkldnn, "matmul", None)
-    return torch.backends.mkldnn.is_available() and getattr(matmul, "fp32_precision", None) is not None
+    return torch.backends.mkldnn.is_available() and getattr(_matmul(), "fp32_precision", None) is not None
 
 
 def switch_on() -> None:
     """fp32 products of this process go to oneDNN; in which precision it computes them depends on the CPU."""
-    torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+    _matmul().fp32_precision = "bf16"
 
 
 @contextlib.contextmanager
 def switched_on() -> Iterator[None]:
     """`switch_on` for as long as it lasts."""
-    before = torch.backends.mkldnn.matmul.fp32_precision
+    before = _matmul().fp32_precision
     switch_on()
     try:
         yield
     finally:
-        torch.backends.mkldnn.matmul.fp32_precision = before
+        _matmul().fp32_precision = before
+
+
+def _matmul() -> Any:
+    return getattr(torch.backends.mkldnn, "matmul", None)

@@ -7,6 +7,13 @@ from mmf_visualbert import catalog
 from mmf_visualbert.pretrained.sources import Source
 from mmf_visualbert.runs import LoadedModel
 
+FRONT = """---
+library_name: mmf_visualbert
+tags:
+- visualbert
+- vision-and-language
+---
+"""
 EXAMPLES = {
     "visualbert_answer": 'model.answer("What color is the cat?", image)',
     "visualbert_pooled": 'model.judge("Both images show a cat.", [image, image])',
@@ -33,13 +40,7 @@ def model_card(model: LoadedModel, source: Source, detector: str | None, name: s
     weights = sum(weight.numel() for weight in parts.visual_bert.parameters())
     geometry = " and geometry" if regions.geometry else ""
     example = next((EXAMPLES[head] for head in parts.heads if head in EXAMPLES), 'model.encode("a text", image)')
-    return f"""---
-library_name: mmf_visualbert
-tags:
-- visualbert
-- vision-and-language
----
-
+    return f"""{FRONT}
 # {name}
 
 VisualBERT ([Li et al., 2019](https://arxiv.org/abs/1908.03557)), trained on {title}.

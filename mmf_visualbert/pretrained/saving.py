@@ -39,6 +39,7 @@ def save(model: LoadedModel, source: Source, detector: str | None, folder: Path,
     theirs, _ = revert(state, TARGET, head, source.origin)
     heads = heads_kept(NAMINGS[TARGET], state, head, source.origin)
     config = transformers_config(state, heads, model.parts.visual_bert.num_heads)
+    classifier = head if head in CLASSIFIERS else None
     described = {
         "version": mmf_visualbert.__version__,
         "model": {**source.model, "size": {**source.model["size"]}, "bert": None, "tokenizer": None},
@@ -46,13 +47,13 @@ def save(model: LoadedModel, source: Source, detector: str | None, folder: Path,
         "regions": source.regions,
         "dataset": source.dataset,
         "detector": detector,
-        "head": head if head in CLASSIFIERS else None,
+        "head": classifier,
         "weights": sorted(state),
     }
     with writing_folder(folder) as partial:
         config.save_pretrained(partial)
         write_weights(theirs, partial / "model.safetensors")
-        own = without_place(state, theirs, config, described["head"])
+        own = without_place(state, theirs, config, classifier)
         if own:
             write_weights(own, partial / BESIDE)
         write_json(partial / DESCRIPTION, described, indent=1)

@@ -63,6 +63,7 @@ def test_regions_may_be_arrays(vqa, give):
     path, questions, images = vqa
     model = VisualBERT.from_pretrained(path)
     features = images[0].features.astype(np.float32)
+    size = {"width": images[0].width, "height": images[0].height}
     given = {
         "array": features,
         "tensor": torch.from_numpy(features),
