@@ -115,9 +115,7 @@ def of_text(model: WatchedModel, way: OneAnswer, depicted: Depicted) -> list[Rep
     sample = {**(samples[0] if way.join is None else way.join(*samples)), **way.ask(model, text)}
     with torch.enable_grad():
         output = model.run(way.head, sample)
-    output = output._replace(
-        **{name: value.detach().float() for name, value in output._asdict().items() if value is not None}
-    )
+    fields = {name: value.detach().float() for name, value in output._asdict().items() if value is not None}
     return way.tell(model, Asked(text, depicted.records[0], sample, BEST), output._replace(**fields))
 
 
