@@ -304,11 +304,13 @@ class GoldBoxes(NamedTuple):
         label: that part.
         image: which of the example's images, from 0.
         boxes: x1, y1, x2, y2 each, in pixels.
+        kind: of the part, where the data set knows kinds.
     """
 
     label: str
     image: int
     boxes: tuple[tuple[float, ...], ...]
+    kind: str = ""
 
 
 class Depicted(NamedTuple):

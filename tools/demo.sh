@@ -39,3 +39,6 @@ if python -c 'import sys; from mmf_visualbert.compat.optional import has_detectr
 else
     echo "left out: detectron2 is not installed (docs/features.md says how)"
 fi
+
+echo "== a page of the run: numbers, curves, calibration, examples"
+visualbert report "$save/train" --out "$save/report.html"

@@ -97,11 +97,12 @@ def is_right(depicted: Depicted, replies: Sequence[Reply]) -> bool | None:
     if depicted.boxes and replies[0].box is not None:
         each = len(replies) // len(depicted.boxes)
         firsts = replies[:: max(each, 1)]
-        return all(_covers(reply, gold.boxes) for reply, gold in zip(firsts, depicted.boxes, strict=False))
+        return all(covers(reply, gold.boxes) for reply, gold in zip(firsts, depicted.boxes, strict=False))
     return None
 
 
-def _covers(reply: Reply, boxes: Sequence[Sequence[float]]) -> bool:
+def covers(reply: Reply, boxes: Sequence[Sequence[float]]) -> bool:
+    """Whether the box of a reply has an IoU of at least 0.5 with any of some boxes."""
     if reply.box is None or not boxes:
         return False
     return bool((pairwise_iou(corners([reply.box]), corners(boxes)) >= MATCH).any())

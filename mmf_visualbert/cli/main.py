@@ -28,6 +28,7 @@ COMMANDS = {
     "vcr": "VCR alone: features of a fixed backbone, the leaderboard's csv of two models",
     "analyze": "what the attention heads of a model have learnt (§5 of the paper)",
     "explore": "a page that shows what a model looks at, example by example",
+    "report": "a page of a run, or of a chain of reproduce: numbers, curves, examples",
     "benchmark": "speed and memory, each figure beside its rival in the same run",
 }
 

@@ -16,7 +16,12 @@ def depict(dataset: Flickr30k, index: int) -> Depicted:
         text=bracketed(caption) if dataset.masking is None else None,
         kind=", ".join(sorted({phrase.types[0] for phrase in caption.phrases})),
         boxes=tuple(
-            GoldBoxes(caption.text_of(phrase), 0, tuple(tuple(map(float, box)) for box in annotated[phrase.chain]))
+            GoldBoxes(
+                caption.text_of(phrase),
+                0,
+                tuple(tuple(map(float, box)) for box in annotated[phrase.chain]),
+                phrase.types[0],
+            )
             for phrase in caption.phrases
         ),
     )
