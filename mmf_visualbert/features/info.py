@@ -6,9 +6,11 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.files.typed import Schema
 
 FORMAT_VERSION = 1
 DTYPES = ("float16", "float32")
+_VALUES: Schema[dict[str, Any]] = Schema(dict[str, Any], "build it again")
 
 
 @dataclass(frozen=True)
@@ -88,11 +90,10 @@ class StoreInfo:
         Raises:
             InputError: where it is not readable, or of a newer version than this package knows.
         """
-        try:
-            values = json.loads(raw)
-            version = int(values["version"])
-        except (ValueError, TypeError, KeyError):
-            raise InputError(f"{where} has a damaged description of itself; build it again") from None
+        values = _VALUES.decode(raw, f"{where}, its description of itself")
+        version = values.get("version")
+        if not isinstance(version, int):
+            raise InputError(f"{where} has a damaged description of itself; build it again")
         if version > FORMAT_VERSION:
             raise InputError(
                 f"{where} is written in version {version} of the store's format and this package reads up to "

@@ -1,9 +1,28 @@
 """Widths and heights of images, from annotation files that state them."""
 
-from pathlib import Path
+from pathlib import PurePosixPath
 
-from mmf_visualbert.errors import InputError
-from mmf_visualbert.files import read_json
+from msgspec import Raw, Struct
+
+from mmf_visualbert.files.typed import Name, Pixels, Schema, records_of
+
+
+class Annotations(Struct, gc=False):
+    """COCO-like annotations."""
+
+    images: list[Raw]
+
+
+class SizedImage(Struct, gc=False):
+    """A record of `images`."""
+
+    file_name: Name
+    width: Pixels
+    height: Pixels
+
+
+ANNOTATIONS = Schema(Annotations, "give COCO's file, which has images with file_name, width and height")
+SIZED_IMAGE = Schema(SizedImage, "give COCO's file, which has images with file_name, width and height")
 
 
 def image_sizes(path: str) -> dict[str, tuple[int, int]]:
@@ -12,8 +31,8 @@ def image_sizes(path: str) -> dict[str, tuple[int, int]]:
     Raises:
         InputError: for a file of another form.
     """
-    try:
-        images = read_json(path)["images"]
-        return {Path(one["file_name"]).stem: (int(one["width"]), int(one["height"])) for one in images}
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise InputError(f"{path} has no images with file_name, width and height ({error}); give COCO's file") from None
+    images = ANNOTATIONS.read(path).images
+    return {
+        PurePosixPath(one.file_name).stem: (one.width, one.height)
+        for one in records_of(path, "images", images, SIZED_IMAGE)
+    }

@@ -6,7 +6,7 @@ What is read is checked first, and nothing of it is run. What is written appears
 from mmf_visualbert.files.arrays import read_npy, read_npy_records, read_npz, read_pickle
 from mmf_visualbert.files.folders import files_below
 from mmf_visualbert.files.json_files import no_garbage_collection, parse_json, read_json, read_json_lines
-from mmf_visualbert.files.opening import reading, require
+from mmf_visualbert.files.opening import reading, require, require_below
 from mmf_visualbert.files.tables import read_rows
 from mmf_visualbert.files.text import IndexedLines, open_bytes, read_lines, read_text
 from mmf_visualbert.files.weights import read_safetensors, read_torch
@@ -40,6 +40,7 @@ __all__ = [
     "read_torch",
     "reading",
     "require",
+    "require_below",
     "sync_folder",
     "write_errors",
     "write_json",

@@ -58,6 +58,30 @@ def require(path: str | Path) -> Path:
     return path
 
 
+def require_below(name: str, where: str) -> str:
+    """The name of a file below a folder, as a data file has it, after a check that it leads nowhere else.
+
+    Args:
+        name: with folders between slashes.
+        where: names it in messages.
+
+    Raises:
+        InputError: where it is absolute, leads upwards, or can be no name.
+    """
+    parts = name.split("/")
+    if (
+        name.startswith("/")
+        or ".." in parts
+        or "\0" in name
+        or any(len(part.encode("utf-8", "replace")) > 255 for part in parts)
+    ):
+        raise InputError(
+            f"{where} is '{shown(name)[:200]}', which names no file below its folder; write its path relative to the "
+            "folder, without '..'"
+        )
+    return name
+
+
 def foreign(head: bytes) -> str | None:
     """What stands in place of the file that was meant, and the mend; None where `head` shows nothing of the kind.
 

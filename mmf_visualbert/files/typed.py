@@ -53,10 +53,12 @@ class Schema(Generic[T]):
     Args:
         kind: the type.
         mend: what messages advise where a record does not fit.
+        called: the field that tells a record from others, which messages say too.
     """
 
-    def __init__(self, kind: type[T], mend: str = "correct it, or get the file again") -> None:
+    def __init__(self, kind: type[T], mend: str = "correct it, or get the file again", called: str = "") -> None:
         self.mend = mend
+        self.called = called
         self._kind = kind
         self._decoder = msgspec.json.Decoder(kind)
 
@@ -105,7 +107,7 @@ class Schema(Generic[T]):
         if isinstance(error, UnicodeDecodeError):
             return self._decode_text(raw, where)
         if isinstance(error, msgspec.ValidationError):
-            raise InputError(f"{where}{_misfit(str(error), _loaded(raw))}; {self.mend}") from None
+            raise self._refusal(error, _loaded(raw), where) from None
         whole = _ESCAPE.sub(lambda escape: b"\\ufffd" if escape[1] else escape[0], raw)
         if whole == raw or isinstance(error, RecursionError):
             raise _no_json(raw, where, error) from error
@@ -125,7 +127,12 @@ class Schema(Generic[T]):
         try:
             return msgspec.convert(plain, self._kind)
         except msgspec.ValidationError as error:
-            raise InputError(f"{where}{_misfit(str(error), plain)}; {self.mend}") from None
+            raise self._refusal(error, plain, where) from None
+
+    def _refusal(self, error: Exception, value: Any, where: str) -> InputError:
+        name = value.get(self.called) if self.called and isinstance(value, dict) else None
+        named = f" ({str(name)[:80]})" if isinstance(name, int | str) else ""
+        return InputError(f"{where}{whole_characters(named)}{_misfit(str(error), value)}; {self.mend}")
 
     def _decode_text(self, raw: bytes, where: str) -> T:
         """A text with halves of characters in it, which no JSON escapes."""

@@ -1,6 +1,5 @@
 """What the pages state is so: the paper's rows, what a chain costs, records of the official files as they show them."""
 
-import json
 import re
 
 import pages
@@ -12,7 +11,7 @@ from mmf_visualbert.reproduce.estimate import estimate
 from mmf_visualbert.reproduce.plan import make_plan, variants
 from mmf_visualbert.tasks.flickr30k.annotations import read_sentences
 from mmf_visualbert.tasks.nlvr2.records import read_nlvr2
-from mmf_visualbert.tasks.vcr.objects import parse_objects
+from mmf_visualbert.tasks.vcr.objects import METADATA, parse_objects
 from mmf_visualbert.tasks.vcr.records import VcrAnnotations
 from mmf_visualbert.tasks.vqa2.records import read_questions
 
@@ -47,7 +46,7 @@ def test_records_that_the_page_shows_are_read(tmp_path):
     assert example.images == ("dev-850-0-img0", "dev-850-0-img1") and example.label == 0
     (scene,) = VcrAnnotations([vcr], labels_required=True)
     assert scene.objects == ("person", "cup") and scene.answers[0] == ["a", [1]]
-    objects = parse_objects(json.loads(metadata), "the metadata")
+    objects = parse_objects(METADATA.decode(metadata.encode(), "the metadata"), "the metadata")
     assert (objects.width, objects.boxes.tolist()) == (1280, [[10, 20, 110, 220]])
     (line,) = (block.text for block in pages.blocks(DATA, "text") if block.text.startswith("[/EN#"))
     (tmp_path / "1.txt").write_text(line)

@@ -10,7 +10,7 @@ from PIL import Image
 from mmf_visualbert.sampleworld.frames import GROUNDS, ITEMS, SHIRTS, TROUSERS, draw_frame, random_frame
 from mmf_visualbert.sampleworld.vcr import Cast, metadata, questions, spoken
 from mmf_visualbert.sampleworld.words import COLORS
-from mmf_visualbert.tasks.vcr.objects import parse_objects, read_objects
+from mmf_visualbert.tasks.vcr.objects import METADATA, parse_objects, read_objects
 from mmf_visualbert.tasks.vcr.records import parse_record
 
 
@@ -159,7 +159,7 @@ def test_detections_for_captions_name_coco_pictures(small_world):
         pictures = {path.name for path in (small_world / f"images/{split}2014").iterdir()}
         assert found.keys() == pictures
         for name, fields in found.items():
-            assert len(parse_objects(fields, name).classes) == len(fields["boxes"]) >= 3
+            assert len(parse_objects(METADATA.convert(fields, name), name).classes) == len(fields["boxes"]) >= 3
 
 
 def test_people_are_named_in_the_order_of_mention():

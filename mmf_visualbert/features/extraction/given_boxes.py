@@ -1,16 +1,38 @@
 """Boxes that are given instead of proposed: ground truth, VCR's, or another detector's."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol, TypeAlias
 
 import numpy as np
+from msgspec import Meta, Raw, Struct
 
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.extraction.images import ImageFile, Size
 from mmf_visualbert.features.store import FeatureStore
-from mmf_visualbert.files import read_json, read_json_lines
+from mmf_visualbert.files.typed import Name, Schema
 
 BESIDE = "beside"
+Box: TypeAlias = Annotated[list[float], Meta(min_length=4, max_length=16)]
+
+
+class BesideImage(Struct, gc=False):
+    """The `.json` beside an image, as VCR's metadata: its boxes are all that matters here."""
+
+    boxes: list[Box]
+
+
+class Line(Struct, gc=False):
+    """A line of a `.jsonl` file."""
+
+    image: Name
+    boxes: Raw
+
+
+_MEND = "write boxes as lists of x1, y1, x2, y2 in pixels, as docs/features.md has them"
+BESIDE_IMAGE = Schema(BesideImage, f"put the image's metadata beside it, or {_MEND}")
+LINE = Schema(Line, _MEND)
+BY_IMAGE = Schema(dict[str, Raw], _MEND)
+BOXES = Schema(list[Box], _MEND)
 
 
 class GivenBoxes(Protocol):
@@ -74,35 +96,26 @@ def check_boxes(boxes: np.ndarray, size: Size, where: str) -> None:
 
 def _beside(file: ImageFile) -> np.ndarray:
     path = Path(file.path).with_suffix(".json")
-    try:
-        boxes = read_json(path)["boxes"]
-    except (ValueError, KeyError, TypeError):
-        raise InputError(f"{path} is missing or has no 'boxes'; put the image's metadata beside it") from None
-    return _array(boxes, str(path))
+    return _array(BESIDE_IMAGE.read(path).boxes, str(path))
 
 
 def _from_file(source: str) -> GivenBoxes:
-    try:
-        if source.endswith(".jsonl"):
-            boxes = {line["image"]: line["boxes"] for _, line in read_json_lines(source)}
-        else:
-            boxes = dict(read_json(source))
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{source} cannot be read as boxes of images ({error}); see docs/features.md") from None
+    if source.endswith(".jsonl"):
+        boxes = {line.image: line.boxes for _, line in LINE.read_lines(source)}
+    else:
+        boxes = BY_IMAGE.read(source)
 
     def of_file(file: ImageFile) -> np.ndarray:
         if file.key not in boxes:
             raise InputError(f"{source} has no boxes for the image '{file.key}'; add them, or leave the image out")
-        return _array(boxes[file.key], f"{source}, '{file.key}'")
+        where = f"{source}, '{file.key}'"
+        return _array(BOXES.decode(boxes[file.key], where), where)
 
     return of_file
 
 
-def _array(boxes: object, where: str) -> np.ndarray:
-    try:
-        array = np.array([box[:4] for box in boxes], np.float32).reshape(-1, 4)  # type: ignore[attr-defined]
-    except (TypeError, ValueError, IndexError, KeyError):
-        raise InputError(f"{where} has boxes that are not lists of x1, y1, x2, y2; correct them") from None
-    if not len(array):
+def _array(boxes: list[Box], where: str) -> np.ndarray:
+    if not boxes:
         raise InputError(f"{where} has no box; add one, or leave the image out")
-    return array
+    with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused as outside the image
+        return np.array([box[:4] for box in boxes], np.float64).astype(np.float32).reshape(-1, 4)

@@ -3,17 +3,25 @@
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.files import read_json, read_json_lines, read_npy_records
+from mmf_visualbert.files import read_npy_records
+from mmf_visualbert.files.typed import records_of
+from mmf_visualbert.tasks.captions.official import (
+    CAPTION_LINE,
+    COCO,
+    COCO_CAPTION,
+    COCO_IMAGE,
+    KARPATHY,
+    KARPATHY_IMAGE,
+    caption_record,
+)
 
 logger = logging.getLogger(__name__)
 
 # What the key of a feature record leaves away from the name of an image's file.
 EXTENSIONS = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".npy"}
-# Where MMF looks for the name of a record's features, in its order.
-IMDB_NAMES = ("feature_path", "Flickr30kID", "Flikr30kID", "identifier", "image_path", "image_name", "img", "image_id")
 
 
 class CaptionedImage(NamedTuple):
@@ -71,32 +79,29 @@ def read_coco(path: Path) -> list[CaptionedImage]:
         InputError: where `images` or `annotations` is missing, an image or caption id stands twice, or a caption's
             image is unknown.
     """
-    whole = read_json(path)
-    if not (isinstance(whole, dict) and isinstance(whole.get("images"), list) and "annotations" in whole):
+    whole = COCO.read(path)
+    if whole.images is None or whole.annotations is None:
         raise InputError(
             f"{path} is not COCO's captions: it lacks the lists `images` and `annotations` (Karpathy's file belongs "
             "under split_file, JSON lines end in .jsonl)"
         )
-    captions: dict[int, list[str]] = {}
-    for number, image in enumerate(whole["images"]):
-        image_id = _field(image, "id", path, f"images[{number}]")
-        if image_id in captions:
-            raise InputError(f"{path} lists the image {image_id} twice; remove one of the two entries of `images`")
-        captions[image_id] = []
-    seen: set[int] = set()
-    for number, annotation in enumerate(whole["annotations"]):
-        place = f"annotations[{number}]"
-        caption_id, image_id = (_field(annotation, name, path, place) for name in ("id", "image_id"))
-        if caption_id in seen:
-            raise InputError(f"{path} has the caption {caption_id} twice; remove one of the two")
-        if image_id not in captions:
+    captions: dict[int | str, list[str]] = {}
+    names: dict[int | str, str] = {}
+    for image in records_of(path, "images", whole.images, COCO_IMAGE):
+        if image.id in captions:
+            raise InputError(f"{path} lists the image {image.id} twice; remove one of the two entries of `images`")
+        captions[image.id], names[image.id] = [], image.file_name
+    seen: set[int | str] = set()
+    for annotation in records_of(path, "annotations", whole.annotations, COCO_CAPTION):
+        if annotation.id in seen:
+            raise InputError(f"{path} has the caption {annotation.id} twice; remove one of the two")
+        if annotation.image_id not in captions:
             raise InputError(
-                f"{path}: the caption {caption_id} is of the image {image_id}, which `images` does not list; add the "
-                "image or remove the caption"
+                f"{path}: the caption {annotation.id} is of the image {annotation.image_id}, which `images` does not "
+                "list; add the image or remove the caption"
             )
-        seen.add(caption_id)
-        captions[image_id].append(_caption(annotation.get("caption"), path, f"the caption {caption_id}"))
-    names = {image["id"]: _field(image, "file_name", path, f"the image {image['id']}") for image in whole["images"]}
+        seen.add(annotation.id)
+        captions[annotation.image_id].append(_caption(annotation.caption, path, f"the caption {annotation.id}"))
     return [CaptionedImage(image_id, key_of(names[image_id]), tuple(own), path) for image_id, own in captions.items()]
 
 
@@ -107,10 +112,12 @@ def read_caption_lines(path: Path) -> list[CaptionedImage]:
         InputError: a line without the two fields, without captions or with an empty one.
     """
     images = []
-    for number, record in read_json_lines(path):
+    for number, record in CAPTION_LINE.read_lines(path):
         place = f"line {number}"
-        image_id = _field(record, "image" if "image" in record else "image_id", path, place)
-        images.append(CaptionedImage(image_id, key_of(image_id), _captions(record, path, place), path))
+        image_id = record.image_id if record.image is None else record.image
+        if image_id is None:
+            raise InputError(f"{path} {place} has no 'image_id'; add it, or get the file again")
+        images.append(CaptionedImage(image_id, key_of(image_id), _captions(record.captions, path, place), path))
     return images
 
 
@@ -120,21 +127,21 @@ def read_caption_imdb(path: Path) -> list[CaptionedImage]:
     Raises:
         InputError: a record without caption or without a name of its features.
     """
-    records = read_npy_records(path)
     grouped: dict[str, tuple[int | str, list[str]]] = {}
-    for number, record in enumerate(records):
-        if number == 0 and isinstance(record, Mapping) and "image_id" not in record:
+    for number, fields in enumerate(read_npy_records(path)):
+        if number == 0 and isinstance(fields, Mapping) and "image_id" not in fields:
             continue  # older imdbs begin with a header
         place = f"record {number}"
-        image_id = _field(record, "image_id", path, place)
-        name = next(record[field] for field in IMDB_NAMES if record.get(field))
-        own = grouped.setdefault(key_of(name), (image_id, []))[1]
-        if "captions" in record:
+        record = caption_record(fields, f"{path} {place}")
+        own = grouped.setdefault(key_of(record.name), (record.image_id, []))[1]
+        if record.captions is not None:
             if own:
-                raise InputError(f"{path} {place}: the image {image_id} stands there a second time; remove one record")
-            own += _captions(record, path, place)
+                raise InputError(
+                    f"{path} {place}: the image {record.image_id} stands there a second time; remove one record"
+                )
+            own += _captions(record.captions, path, place)
         else:
-            own.append(_caption(record.get("caption_str") or " ".join(record.get("caption_tokens", ())), path, place))
+            own.append(_caption(record.caption_str or " ".join(record.caption_tokens or ()), path, place))
     return [CaptionedImage(image_id, key, tuple(own), path) for key, (image_id, own) in grouped.items()]
 
 
@@ -150,16 +157,12 @@ def choose_parts(images: list[CaptionedImage], split_file: Path, parts: Iterable
         InputError: where the file has no such part, or puts an image there that no caption file has.
     """
     parts = list(parts)
-    # Its captions and their tokens, most of its 140 MB, are dropped as soon as they are read.
-    whole = read_json(split_file, object_hook=lambda record: None if "tokens" in record else record)
-    if not isinstance(whole, dict) or not isinstance(whole.get("images"), list):
-        raise InputError(f"{split_file} has no list `images`; name Karpathy's dataset_coco.json as split_file")
-    part_of: dict[int, str] = {}
-    for number, image in enumerate(whole["images"]):
-        image_id, part = (_field(image, name, split_file, f"images[{number}]") for name in ("cocoid", "split"))
-        if image_id in part_of:
-            raise InputError(f"{split_file} lists the image {image_id} twice; remove one of the two entries")
-        part_of[image_id] = part
+    whole = KARPATHY.read(split_file)
+    part_of: dict[int | str, str] = {}
+    for image in records_of(split_file, "images", whole.images, KARPATHY_IMAGE):
+        if image.cocoid in part_of:
+            raise InputError(f"{split_file} lists the image {image.cocoid} twice; remove one of the two entries")
+        part_of[image.cocoid] = image.split
     unknown = sorted(set(parts) - set(part_of.values()))
     if unknown:
         raise InputError(
@@ -170,8 +173,9 @@ def choose_parts(images: list[CaptionedImage], split_file: Path, parts: Iterable
     chosen = [image for image in images if image.image_id in wanted]
     missing = wanted - {image.image_id for image in chosen}
     if missing:
+        first = min(missing, key=str)
         raise InputError(
-            f"{split_file} puts the image {min(missing)} and {len(missing) - 1} more into {' or '.join(parts)}, but no "
+            f"{split_file} puts the image {first} and {len(missing) - 1} more into {' or '.join(parts)}, but no "
             "file of `annotations` has their captions; add the file that has them"
         )
     logger.info("%d of %d captioned images are in %s of %s", len(chosen), len(images), parts, split_file)
@@ -197,21 +201,13 @@ def key_of(name: int | str) -> str:
     return str(path.with_suffix("")) if path.suffix.lower() in EXTENSIONS else str(path)
 
 
-def _field(record: Any, name: str, path: Path, place: str) -> Any:
-    value = record.get(name) if isinstance(record, Mapping) else None
-    if not isinstance(value, int | str) or value == "":
-        raise InputError(f"{path} {place} has no '{name}'; add it, or get the file again")
-    return value
-
-
-def _captions(record: Mapping[str, Any], path: Path, place: str) -> tuple[str, ...]:
-    captions = record.get("captions")
-    if not isinstance(captions, list | tuple) or not captions:
+def _captions(captions: list[str] | None, path: Path, place: str) -> tuple[str, ...]:
+    if not captions:
         raise InputError(f"{path} {place}: the image has no captions; give a list of one or more under 'captions'")
     return tuple(_caption(caption, path, place) for caption in captions)
 
 
-def _caption(text: Any, path: Path, place: str) -> str:
-    if not isinstance(text, str) or not text.strip():
+def _caption(text: str, path: Path, place: str) -> str:
+    if not text.strip():
         raise InputError(f"{path} {place}: a caption is {text!r}; write a sentence there or remove it")
     return text

@@ -24,7 +24,11 @@ NOT_ANNOTATED = 0
 # The official boxes count pixels from 1, so one pixel beyond a frame that counts from 0 is inside.
 TOLERANCE = 1
 Corners = tuple[int, int, int, int]
-OPENING = re.compile(r"\[/EN#(\d+)((?:/[^\s/\[\]]+)+)")
+# Ids are numbers of 64 bits; image ids are names of files, which lead to no other folder.
+NUMBER = re.compile(r"[0-9]{1,18}")
+COORDINATE = re.compile(r"-?[0-9]{1,9}")
+IMAGE_ID = re.compile(r"[^/\0]{1,251}")
+OPENING = re.compile(r"\[/EN#([0-9]{1,18})((?:/[^\s/\[\]]+)+)")
 
 
 class Phrase(NamedTuple):
@@ -84,6 +88,8 @@ def read_split(path: Path) -> list[str]:
         raise InputError(f"{path} names no image; write one image id a line")
     seen: set[str] = set()
     for image_id in ids:
+        if not IMAGE_ID.fullmatch(image_id) or len(image_id.encode()) > 251:
+            raise InputError(f"{path} names the image '{image_id[:80]}', which is no name of a file; correct it")
         if image_id in seen:
             raise InputError(f"{path} names the image {image_id} twice; remove one of the two lines")
         seen.add(image_id)
@@ -101,7 +107,7 @@ def read_unrelated(path: Path) -> set[tuple[str, int]]:
         fields = line.split()
         if not fields or fields[0].startswith("#"):
             continue
-        if len(fields) != 2 or not fields[1].isdigit():
+        if len(fields) != 2 or not NUMBER.fullmatch(fields[1]):
             raise InputError(f"{path} line {number} is '{line}'; write an image id and the number of its caption")
         pairs.add((fields[0], int(fields[1])))
     return pairs
@@ -168,6 +174,8 @@ def read_annotation(path: Path, strict: bool = True) -> ImageAnnotation:
     """
     root = _xml(path)
     width, height = _integer(root, "size/width", path), _integer(root, "size/height", path)
+    if not (0 < width < 1 << 20 and 0 < height < 1 << 20):
+        raise InputError(f"{path} is of an image of {width} x {height} pixels; unpack it again")
     objects = root.findall("object")
     if not objects:
         raise InputError(f"{path} names no box; unpack it again from the official annotations.zip")
@@ -199,13 +207,15 @@ def read_annotation(path: Path, strict: bool = True) -> ImageAnnotation:
 def _xml(path: Path) -> ET.Element:
     try:
         return ET.fromstring(_read_text(path, "the boxes"))
-    except ET.ParseError as error:
+    except (ET.ParseError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path} is not readable as XML ({error}); unpack it again") from None
 
 
 def _chains(element: ET.Element, path: Path) -> list[int]:
     names = [(name.text or "").strip() for name in element.findall("name")]
-    if not names or not all(name.isdigit() for name in names):
+    if not names or not all(map(NUMBER.fullmatch, names)):
         raise InputError(f"{path} has an object with the names {names}; an object names the ids of its chains")
     return [int(name) for name in names]
 
@@ -234,10 +244,9 @@ def _cut(box: Corners, width: int, height: int) -> Corners:
 
 def _integer(element: ET.Element, tag: str, path: Path) -> int:
     text = (element.findtext(tag) or "").strip()
-    try:
-        return int(text)
-    except ValueError:
-        raise InputError(f"{path} has '{text}' in place of a number in {tag}; unpack it again") from None
+    if not COORDINATE.fullmatch(text):
+        raise InputError(f"{path} has '{text[:80]}' in place of a number in {tag}; unpack it again")
+    return int(text)
 
 
 def _read_text(path: Path, what: str) -> str:

@@ -4,11 +4,24 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from msgspec import Struct
+
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.files import read_json_lines
+from mmf_visualbert.files.typed import Name, Schema, Text
 
 LABELS = ("False", "True")
 """Names of the classes 0 and 1."""
+
+
+class Example(Struct, gc=False):
+    """A line of the official files."""
+
+    identifier: Name
+    sentence: Text
+    label: Text | bool | None = None
+
+
+EXAMPLE = Schema(Example, called="identifier")
 
 
 class ImagePair(NamedTuple):
@@ -55,21 +68,21 @@ def read_nlvr2(paths: Iterable[Path], labels_required: bool = True) -> list[Imag
     groups: dict[str, int] = {}
     seen: set[str] = set()
     for path in paths:
-        for number, record in read_json_lines(path):
-            identifier, sentence = record.get("identifier"), record.get("sentence")
-            if not isinstance(identifier, str) or identifier.count("-") != 3 or "" in identifier.split("-"):
+        for number, record in EXAMPLE.read_lines(path):
+            identifier, place = record.identifier, f"{path} line {number}"
+            if identifier.count("-") != 3 or "" in identifier.split("-"):
                 raise InputError(
-                    f"{path} line {number}: the identifier is {identifier!r}; it has to be split-set-pair-sentence, as "
-                    "in the official files"
+                    f"{place}: the identifier is {identifier!r}; it has to be split-set-pair-sentence, as in the "
+                    "official files"
                 )
             if identifier in seen:
-                raise InputError(f"{path} line {number}: the example {identifier} stands there twice; remove one")
-            if not isinstance(sentence, str) or not sentence.strip():
-                raise InputError(f"{path} line {number}: the example {identifier} has no sentence; get the file again")
+                raise InputError(f"{place}: the example {identifier} stands there twice; remove one")
+            if not record.sentence.strip():
+                raise InputError(f"{place}: the example {identifier} has no sentence; get the file again")
             seen.add(identifier)
             group = groups.setdefault(consistency_group(identifier), len(groups))
-            label = read_label(record.get("label"), identifier, f"{path} line {number}")
-            examples.append(ImagePair(identifier, sentence, label, group, path))
+            label = read_label(record.label, identifier, place)
+            examples.append(ImagePair(identifier, record.sentence, label, group, path))
     if not examples:
         raise InputError("NLVR2's annotation files have no example; name the official files")
     _check_labels(examples, labels_required)

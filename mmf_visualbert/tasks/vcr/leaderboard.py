@@ -4,23 +4,27 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from mmf_visualbert.contracts import Entry, Leaderboard, Scanned
 from mmf_visualbert.datasets.leaderboard_files import csv_rows, csv_text, is_number
-from mmf_visualbert.errors import InputError
-from mmf_visualbert.files import read_json_lines
+from mmf_visualbert.files.typed import Name, Schema
 from mmf_visualbert.tasks.vcr.predictions import ANSWER_COLUMNS, CONDITIONED_COLUMNS
 
+
+class Annotated(Struct, gc=False):
+    """A line of the official file, as far as it matters here."""
+
+    annot_id: Name
+
+
+ANNOTATED = Schema(Annotated, "name VCR's official jsonl")
 VCR_COLUMNS = ["annot_id", *ANSWER_COLUMNS, *CONDITIONED_COLUMNS]
 
 
 def read_ids(annotations: Path) -> list[str]:
     """The ids that a file has to have, from the official annotations."""
-    ids = []
-    for number, record in read_json_lines(annotations):
-        if not isinstance(record.get("annot_id"), str):
-            raise InputError(f"{annotations} line {number} has no annot_id; name VCR's official jsonl")
-        ids.append(record["annot_id"])
-    return ids
+    return [record.annot_id for _, record in ANNOTATED.read_lines(annotations)]
 
 
 def write(entries: Iterable[Entry]) -> str:

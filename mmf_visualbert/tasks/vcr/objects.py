@@ -1,20 +1,37 @@
 """The objects of a frame: their boxes, polygons and classes, from VCR's metadata or a detector's file (§4.2)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple, TypeAlias
 
 import numpy as np
+from msgspec import Meta, Struct
 
 from mmf_visualbert.contracts import RegionQuery
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.files import read_json
+from mmf_visualbert.files.typed import Name, Pixels, Schema
 from mmf_visualbert.tasks.vcr.names import PERSON
 from mmf_visualbert.tasks.vcr.ontology import CLASS_IDS, spelled
 from mmf_visualbert.tasks.vcr.records import Tokens, VcrRecord
 
 EVERYONE = ("everyone", "everyones")
+Box: TypeAlias = Annotated[list[float], Meta(min_length=4, max_length=8)]
+Polygon: TypeAlias = list[tuple[float, float]]
+FARTHEST = 16  # sides of a frame; polygons lie a few pixels outside it at most
 TOLERANCE = 1.0  # pixels by which a detector's rounding may carry a box over the frame's edge
+
+
+class Metadata(Struct, gc=False):
+    """A frame's json file, or what a detector's file has for an image."""
+
+    boxes: list[Box]
+    segms: list[list[Polygon]]
+    names: list[Name]
+    width: Pixels
+    height: Pixels
+
+
+METADATA = Schema(Metadata, "use the official file")
 
 
 class FrameObjects(NamedTuple):
@@ -42,10 +59,8 @@ def read_objects(path: Path, record: RegionQuery) -> FrameObjects:
     """
     if not path.is_file():
         raise InputError(f"{record.where}: the metadata {path} is missing; unpack the images so that this file exists")
-    fields = read_json(path)
-    if not isinstance(fields, dict):
-        raise InputError(f"{record.where}: the metadata {path} is not a JSON object; download it again")
-    objects = parse_objects(fields, f"{record.where}: the metadata {path}")
+    where = f"{record.where}: the metadata {path}"
+    objects = parse_objects(METADATA.read(path), where)
     found, stated = objects.classes.tolist(), record.objects or ()
     if found != [CLASS_IDS[name] for name in stated]:
         raise InputError(
@@ -55,29 +70,26 @@ def read_objects(path: Path, record: RegionQuery) -> FrameObjects:
     return objects
 
 
-def parse_objects(fields: Mapping[str, Any], where: str) -> FrameObjects:
+def parse_objects(fields: Metadata, where: str) -> FrameObjects:
     """Objects from `boxes` [x1, y1, x2, y2, confidence], `segms`, `names`, `width` and `height`.
 
     A name is a class, or, as detectors write it, a number and the class: `1 (person)`.
 
     Raises:
-        InputError: for a missing field, lists of different lengths, an unknown class, a box outside the frame or
-            without area, or a polygon that is no list of points.
+        InputError: for lists of different lengths, an unknown class, a box outside the frame or without area, or a
+            polygon far outside it.
     """
-    missing = [name for name in ("boxes", "segms", "names", "width", "height") if name not in fields]
-    if missing:
-        raise InputError(f"{where} has no '{missing[0]}'; use the official file")
-    boxes, segments, names = (list(fields[name]) for name in ("boxes", "segms", "names"))
+    boxes, segments, names = fields.boxes, fields.segms, fields.names
     if not len(boxes) == len(segments) == len(names):
         raise InputError(
             f"{where} has {len(boxes)} boxes, {len(segments)} segms and {len(names)} names; "
             "each object needs one of each, download it again"
         )
-    width, height = int(fields["width"]), int(fields["height"])
+    width, height = fields.width, fields.height
     classes = [_class_id(name, f"{where} calls object {index}") for index, name in enumerate(names)]
     return FrameObjects(
         boxes=_boxes(boxes, width, height, where),
-        polygons=[_polygons(polygons, index, where) for index, polygons in enumerate(segments)],
+        polygons=[_polygons(polygons, index, max(width, height), where) for index, polygons in enumerate(segments)],
         classes=np.array(classes, dtype=np.int64),
         width=width,
         height=height,
@@ -119,8 +131,8 @@ def _mentions(tokens: Tokens) -> dict[int, int]:
     return counts
 
 
-def _class_id(name: Any, where: str) -> int:
-    word = str(name)
+def _class_id(name: str, where: str) -> int:
+    word = name
     if word.endswith(")") and "(" in word:
         word = word[word.index("(") + 1 : -1]
     class_id = CLASS_IDS.get(spelled(word), 0)
@@ -130,10 +142,7 @@ def _class_id(name: Any, where: str) -> int:
 
 
 def _boxes(boxes: Sequence[Sequence[float]], width: int, height: int, where: str) -> np.ndarray:
-    try:
-        corners = np.array([box[:4] for box in boxes], dtype=np.float64).reshape(len(boxes), 4)
-    except (TypeError, ValueError):
-        raise InputError(f"{where} has a box that is not a list of at least 4 numbers; download it again") from None
+    corners = np.array([box[:4] for box in boxes], dtype=np.float64).reshape(len(boxes), 4)
     for index, (x1, y1, x2, y2) in enumerate(corners):
         shown = f"box {index} ({x1:g}, {y1:g}, {x2:g}, {y2:g})"
         if not (x2 > x1 and y2 > y1):
@@ -143,13 +152,8 @@ def _boxes(boxes: Sequence[Sequence[float]], width: int, height: int, where: str
     return corners
 
 
-def _polygons(polygons: Any, index: int, where: str) -> list[np.ndarray]:
-    try:
-        points = [np.asarray(polygon, dtype=np.float32) for polygon in polygons]
-    except (TypeError, ValueError):
-        points = [np.zeros(0, dtype=np.float32)]
-    if any(polygon.ndim != 2 or polygon.shape[1] != 2 for polygon in points):
-        raise InputError(
-            f"{where} has a polygon of object {index} that is not a list of points [x, y]; download it again"
-        )
-    return points
+def _polygons(polygons: list[Polygon], index: int, side: int, where: str) -> list[np.ndarray]:
+    points = [np.array(polygon, dtype=np.float64).reshape(-1, 2) for polygon in polygons]
+    if any((np.abs(polygon) > FARTHEST * side).any() for polygon in points):
+        raise InputError(f"{where} has a polygon of object {index} far outside its frame; download it again")
+    return [polygon.astype(np.float32) for polygon in points]

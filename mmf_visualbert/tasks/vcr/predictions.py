@@ -1,14 +1,17 @@
 """Prediction files of VCR's two models, and what is made of both together: Q→AR and the leaderboard's rows (§4.2)."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.files import read_json, read_rows
+from mmf_visualbert.files import read_rows
+from mmf_visualbert.files.typed import Schema
 from mmf_visualbert.tasks.vcr.metrics import JointAccuracy, joint_accuracy
 from mmf_visualbert.tasks.vcr.records import CHOICES, VcrAnnotations
 
+ENTRIES: Schema[list[dict[str, Any]]] = Schema(list[dict[str, Any]], "predict with mmf_predict")
 ANSWER_COLUMNS = tuple(f"answer_{choice}" for choice in range(CHOICES))
 RATIONALE_COLUMNS = tuple(f"rationale_{choice}" for choice in range(CHOICES))
 
@@ -29,10 +32,10 @@ def read_predictions(path: Path) -> list[dict[str, Any]]:
     """
     if path.suffix == ".csv":
         rows = [row for _, row in read_rows(path) if row]
-        entries = [dict(zip(rows[0], row, strict=False)) for row in rows[1:]]
+        entries: list[dict[str, Any]] = [dict(zip(rows[0], row, strict=False)) for row in rows[1:]]
     else:
-        entries = read_json(path)
-    if not isinstance(entries, list) or not entries or any("annot_id" not in entry for entry in entries):
+        entries = ENTRIES.read(path)
+    if not entries or not all(isinstance(entry.get("annot_id"), str) for entry in entries):
         raise InputError(
             f"{path} holds no VCR predictions: entries with annot_id are missing; predict with mmf_predict"
         )
@@ -43,11 +46,14 @@ def scores_of(entry: Mapping[str, Any], columns: Sequence[str], path: Path) -> l
     """The scores of an entry in these columns.
 
     Raises:
-        InputError: where one is missing or no number.
+        InputError: where one is missing or no finite number.
     """
     try:
-        return [float(entry[column]) for column in columns]
-    except (KeyError, TypeError, ValueError):
+        scores = [float(entry[column]) for column in columns]
+        if not all(map(math.isfinite, scores)):
+            raise ValueError("a score is no finite number")
+        return scores
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise InputError(
             f"{path}: the prediction of {entry['annot_id']} has no score in one of {columns[0]} to {columns[-1]}; "
             "predict with the model of that subtask, rationales with answer_label: all"

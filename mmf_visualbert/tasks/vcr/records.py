@@ -2,18 +2,38 @@
 
 import bisect
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
+
+from msgspec import Struct
 
 from mmf_visualbert.contracts import RegionQuery
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.files import IndexedLines, parse_json
+from mmf_visualbert.files import IndexedLines, require_below
+from mmf_visualbert.files.typed import Name, Number, Schema, Text
 from mmf_visualbert.tasks.vcr.ontology import CLASS_IDS, spelled
 
 Token: TypeAlias = "str | list[int]"
 Tokens: TypeAlias = list[Token]
 CHOICES = 4
+
+
+class Fields(Struct, gc=False):
+    """A line of the official files."""
+
+    annot_id: Name
+    img_fn: Name
+    metadata_fn: Name
+    objects: list[Name]
+    question: list[Text | list[Number]]
+    answer_choices: list[list[Text | list[Number]]]
+    rationale_choices: list[list[Text | list[Number]]]
+    answer_label: Number | None = None
+    rationale_label: Number | None = None
+
+
+FIELDS = Schema(Fields, "use the official annotations", called="annot_id")
 
 
 class VcrRecord(NamedTuple):
@@ -103,25 +123,22 @@ def parse_record(line: str, path: str, number: int, labels_required: bool) -> Vc
         InputError: where a field is missing or malformed, a tag names no object, a choice is empty, an object has a
             class outside COCO's, or a label is missing that has to be there. Names file, line and annot_id.
     """
-    fields = parse_json(line, f"{path}:{number} is not a JSON object, as it")
-    if not isinstance(fields, dict):
-        raise InputError(f"{path}:{number} is not a JSON object; download the file again")
-    where = f"{path}:{number} ({fields.get('annot_id', 'no annot_id')})"
-    for name in ("annot_id", "img_fn", "metadata_fn", "objects", "question", "answer_choices", "rationale_choices"):
-        if name not in fields:
-            raise InputError(f"{where} has no '{name}'; use the official annotations")
-    objects = _objects(fields["objects"], where)
+    fields = FIELDS.decode(line.encode(), f"{path}:{number}")
+    where = f"{path}:{number} ({fields.annot_id})"
+    objects = _objects(fields.objects, where)
+    for name, below in (("img_fn", fields.img_fn), ("metadata_fn", fields.metadata_fn)):
+        require_below(below, f"{where}: {name}")
     record = VcrRecord(
         where=where,
-        annot_id=str(fields["annot_id"]),
-        frame=fields["img_fn"],
-        metadata=fields["metadata_fn"],
+        annot_id=fields.annot_id,
+        frame=fields.img_fn,
+        metadata=fields.metadata_fn,
         objects=objects,
-        question=_tokens(fields["question"], "question", len(objects), where),
-        answers=_choices(fields, "answer_choices", len(objects), where),
-        rationales=_choices(fields, "rationale_choices", len(objects), where),
-        answer_label=_label(fields, "answer_label", where),
-        rationale_label=_label(fields, "rationale_label", where),
+        question=_tokens(fields.question, "question", len(objects), where),
+        answers=_choices(fields.answer_choices, "answer_choices", len(objects), where),
+        rationales=_choices(fields.rationale_choices, "rationale_choices", len(objects), where),
+        answer_label=_label(fields.answer_label, "answer_label", where),
+        rationale_label=_label(fields.rationale_label, "rationale_label", where),
     )
     if labels_required and (record.answer_label is None or record.rationale_label is None):
         missing = "answer_label" if record.answer_label is None else "rationale_label"
@@ -129,9 +146,7 @@ def parse_record(line: str, path: str, number: int, labels_required: bool) -> Vc
     return record
 
 
-def _objects(names: Any, where: str) -> tuple[str, ...]:
-    if not isinstance(names, list):
-        raise InputError(f"{where}: 'objects' is not a list of class names; use the official annotations")
+def _objects(names: list[str], where: str) -> tuple[str, ...]:
     for index, name in enumerate(names):
         if spelled(name) not in CLASS_IDS:
             raise InputError(
@@ -140,31 +155,29 @@ def _objects(names: Any, where: str) -> tuple[str, ...]:
     return tuple(map(spelled, names))
 
 
-def _choices(fields: Mapping[str, Any], name: str, objects: int, where: str) -> list[Tokens]:
-    choices = fields[name]
-    if not isinstance(choices, list) or len(choices) != CHOICES:
+def _choices(choices: list[Tokens], name: str, objects: int, where: str) -> list[Tokens]:
+    if len(choices) != CHOICES:
         raise InputError(f"{where}: '{name}' does not hold {CHOICES} choices; use the official annotations")
     return [_tokens(choice, f"{name}[{index}]", objects, where) for index, choice in enumerate(choices)]
 
 
-def _tokens(tokens: Any, name: str, objects: int, where: str) -> Tokens:
-    if not isinstance(tokens, list) or not any(isinstance(token, list) or str(token).strip() for token in tokens):
+def _tokens(tokens: Tokens, name: str, objects: int, where: str) -> Tokens:
+    if not any(isinstance(token, list) or token.strip() for token in tokens):
         raise InputError(f"{where}: '{name}' is empty; give it at least one word")
     for token in tokens:
         if isinstance(token, str):
             continue
-        if not isinstance(token, list) or not token:
+        if not token:
             raise InputError(f"{where}: '{name}' holds {token!r}, neither a word nor a list of object indices; mend it")
         for tag in token:
-            if type(tag) is not int or not 0 <= tag < objects:
+            if not 0 <= tag < objects:
                 raise InputError(
                     f"{where}: '{name}' has the tag {tag!r}, but the frame has the objects 0 to {objects - 1}; mend it"
                 )
     return tokens
 
 
-def _label(fields: Mapping[str, Any], name: str, where: str) -> int | None:
-    label = fields.get(name)
-    if label is not None and (type(label) is not int or not 0 <= label < CHOICES):
+def _label(label: int | None, name: str, where: str) -> int | None:
+    if label is not None and not 0 <= label < CHOICES:
         raise InputError(f"{where}: '{name}' is {label!r}; it has to be a whole number from 0 to {CHOICES - 1}")
     return label

@@ -4,27 +4,33 @@ Three sources, one shape: frames for a backbone that is part of the model, featu
 and any images with a detector's file (captions). What they give is padded to R regions.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Optional
 
 import numpy as np
 import torch
+from msgspec import Raw
 from PIL import Image
 from torch import Tensor
 
 from mmf_visualbert.contracts import RegionQuery
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.store import FeatureStore
-from mmf_visualbert.files import read_json, require
+from mmf_visualbert.files import require, require_below
+from mmf_visualbert.files.typed import Name, Schema
 from mmf_visualbert.tasks.vcr.frames import Placement, frame_tensor, load_frame, place
-from mmf_visualbert.tasks.vcr.objects import FrameObjects, parse_objects, read_objects
+from mmf_visualbert.tasks.vcr.objects import FrameObjects, Metadata, parse_objects, read_objects
 from mmf_visualbert.tasks.vcr.ontology import BACKGROUND, CLASS_IDS
 from mmf_visualbert.tasks.vcr.segmentation import MASK_SIZE, rasterise
 
 CANVAS = (768, 384)
 WHOLE_IMAGE = CLASS_IDS[BACKGROUND]
+
+
+DETECTIONS = Schema(dict[Name, Raw], "write a dictionary of detections by image file")
+DETECTION: Schema[Metadata | None] = Schema(Optional[Metadata], "write it as VCR's metadata")  # type: ignore[arg-type]  # noqa: UP045
 
 
 class FrameRegions:
@@ -307,24 +313,11 @@ def _read_detections(path: Path, changed: int) -> dict[str, FrameObjects | None]
         changed: when it was, so that what is kept is not older than the file.
     """
     del changed
-    entries = read_json(path, object_hook=_compact)
-    if not isinstance(entries, dict):
-        raise InputError(f"{path} is no dictionary of detections by image file; write one")
-    return {file: fields and parse_objects(fields, f"{path}: the image {file}") for file, fields in entries.items()}
-
-
-def _compact(fields: dict[str, Any]) -> Mapping[str, Any]:
-    """Polygons as arrays while a large file is read: they would not fit into memory as lists of numbers."""
-    if isinstance(fields.get("segms"), list):
-        fields["segms"] = [
-            [_array_or_as_is(polygon) for polygon in polygons] if isinstance(polygons, list) else polygons
-            for polygons in fields["segms"]
-        ]
-    return fields
-
-
-def _array_or_as_is(polygon: Any) -> Any:
-    try:
-        return np.asarray(polygon, dtype=np.float32)
-    except (TypeError, ValueError):
-        return polygon
+    # One after the other: as lists of numbers, all polygons together would not fit into memory.
+    found: dict[str, FrameObjects | None] = {}
+    for file, raw in DETECTIONS.read(path).items():
+        where = f"{path}: the image {file}"
+        require_below(file, f"{path}: an image")
+        fields = DETECTION.decode(raw, where)
+        found[file] = None if fields is None else parse_objects(fields, where)
+    return found

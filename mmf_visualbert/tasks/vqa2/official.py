@@ -20,9 +20,9 @@ from mmf_visualbert.tasks.vqa2.answers import ANSWER_TYPES, normalize_answer
 # The test-dev questions are part of the test questions, on the same images.
 IMAGE_FOLDERS = {"train2014": "train2014", "val2014": "val2014", "test2015": "test2015", "test-dev2015": "test2015"}
 
-Written: TypeAlias = "Text | int | float | bool | None"
+Written: TypeAlias = Text | int | float | bool | None
 """An answer as files have it: a text, or what a program made of one."""
-ImageId: TypeAlias = "Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] | Name"
+ImageId: TypeAlias = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] | Name
 
 
 class Content(Struct, gc=False):
@@ -71,8 +71,8 @@ class ImdbRecord(Struct, gc=False):
 
 
 CONTENT = Schema(Content, "give VQA's official json files")
-QUESTION = Schema(Question)
-ANNOTATION = Schema(Annotation)
+QUESTION = Schema(Question, called="question_id")
+ANNOTATION = Schema(Annotation, called="question_id")
 IMDB = Schema(ImdbRecord, "make the file again, or give VQA's official json files")
 
 

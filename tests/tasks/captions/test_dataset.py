@@ -102,9 +102,9 @@ def test_reads_real_captions(shared):
         (lambda c: c["annotations"][1].update(image_id=99), "caption 101 is of the image 99, which `images` does not"),
         (lambda c: c["annotations"][1].update(id=100), "has the caption 100 twice"),
         (lambda c: c["annotations"][2].update(caption=" \n"), r"the caption 102: a caption is ' \\n'"),
-        (lambda c: c["annotations"][2].pop("caption"), "the caption 102: a caption is None"),
-        (lambda c: c["images"][1].pop("file_name"), "the image 3 has no 'file_name'"),
-        (lambda c: c["annotations"][0].pop("image_id"), r"annotations\[0\] has no 'image_id'"),
+        (lambda c: c["annotations"][2].pop("caption"), r"annotations\[2\] \(102\) has no 'caption'"),
+        (lambda c: c["images"][1].pop("file_name"), r"images\[1\] \(3\) has no 'file_name'"),
+        (lambda c: c["annotations"][0].pop("image_id"), r"annotations\[0\] \(100\) has no 'image_id'"),
         (lambda c: c.pop("annotations"), "is not COCO's captions"),
     ],
 )
@@ -137,10 +137,10 @@ def test_reads_json_lines_with_any_number_of_captions(tmp_path):
     [
         ({"image": "b.jpg", "captions": []}, "line 2: the image has no captions"),
         ({"image": "b.jpg"}, "line 2: the image has no captions"),
-        ({"image": "b.jpg", "captions": "w0x0"}, "line 2: the image has no captions"),
+        ({"image": "b.jpg", "captions": "w0x0"}, r'line 2 \(b.jpg\): captions is "w0x0", and a list'),
         ({"image": "b.jpg", "captions": ["w0x0", ""]}, "line 2: a caption is ''"),
         ({"captions": ["w0x0"]}, "line 2 has no 'image_id'"),
-        ({"image": ["b.jpg"], "captions": ["w0x0"]}, "line 2 has no 'image'"),
+        ({"image": ["b.jpg"], "captions": ["w0x0"]}, r'line 2: image is \["b.jpg"\], and a whole number or text'),
     ],
 )
 def test_faults_of_json_lines(tmp_path, record, message):
@@ -239,7 +239,7 @@ def test_faults_of_split_files(tmp_path):
         choose_parts(images, path, ["train"])
     with pytest.raises(InputError, match="has no part 'restval', only train, val"):
         choose_parts(images, path, ["train", "restval"])
-    with pytest.raises(InputError, match="has no list `images`"):
+    with pytest.raises(InputError, match="has no 'images'; name Karpathy's"):
         choose_parts(images, write_json(tmp_path / "other.json", {"annotations": []}), ["train"])
     twice = karpathy({1: "train"})
     twice["images"] *= 2

@@ -95,11 +95,11 @@ def test_labels_may_be_words_or_booleans(tmp_path):
     [
         (record("dev-2-0-0", label=None), "the example dev-2-0-0 of .* and 0 more have no label; only a test split"),
         (record("dev-2-0-0", label="maybe"), "line 2: the label of dev-2-0-0 is 'maybe'"),
-        (record("dev-2-0-0", label=1), "line 2: the label of dev-2-0-0 is 1"),
+        (record("dev-2-0-0", label=1), r"line 2 \(dev-2-0-0\): label is 1, and true or false or text"),
         (record("dev-1-0-0"), "line 2: the example dev-1-0-0 stands there twice"),
         (record("dev-2-0-0.png", sentence=" "), "line 2: the example dev-2-0-0.png has no sentence"),
         (record("dev-2-0"), "line 2: the identifier is 'dev-2-0'; it has to be split-set-pair-sentence"),
-        (record(None), "line 2: the identifier is None"),
+        (record(None), "line 2 has no 'identifier'"),
     ],
 )
 def test_faults_name_file_and_record(tmp_path, wrong, message):

@@ -7,7 +7,7 @@ import pytest
 from vcr_world import metadata, record, write_lines
 
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.tasks.vcr.objects import mentioned_objects, most_mentions, parse_objects, read_objects
+from mmf_visualbert.tasks.vcr.objects import METADATA, mentioned_objects, most_mentions, parse_objects, read_objects
 from mmf_visualbert.tasks.vcr.ontology import CLASS_IDS
 from mmf_visualbert.tasks.vcr.records import VcrAnnotations
 
@@ -33,8 +33,8 @@ def test_a_record_is_read_by_its_place_in_several_files(tmp_path):
     [
         ({"question": ["Is", [4], "?"]}, "tag 4, but the frame has the objects 0 to 3"),
         ({"question": ["Is", [-1], "?"]}, "tag -1"),
-        ({"question": ["Is", [True], "?"]}, "tag True"),
-        ({"question": ["Is", 3, "?"]}, "3, neither a word nor a list"),
+        ({"question": ["Is", [True], "?"]}, r"question\[1\]\[0\] is true, and a whole number is expected"),
+        ({"question": ["Is", 3, "?"]}, r"question\[1\] is 3, and text or a list is expected"),
         ({"question": ["Is", [], "?"]}, "neither a word nor a list"),
         ({"question": []}, "'question' is empty"),
         ({"answer_choices": [["a"], ["b"], [" "], ["c"]]}, "'answer_choices\\[2\\]' is empty"),
@@ -66,7 +66,7 @@ def test_files_that_are_none(tmp_path):
     with pytest.raises(InputError, match="no record"):
         VcrAnnotations([tmp_path / "empty.jsonl"], labels_required=True)
     (tmp_path / "cut.jsonl").write_text(json.dumps(record())[:50])
-    with pytest.raises(InputError, match=r"cut.jsonl:1 .*not a JSON object"):
+    with pytest.raises(InputError, match=r"cut.jsonl:1 is truncated"):
         VcrAnnotations([tmp_path / "cut.jsonl"], labels_required=True)[0]
 
 
@@ -99,15 +99,18 @@ def test_most_mentions_bounds_every_sequence(tmp_path):
         ({"width": 90}, "box 1 .* outside its frame of 90x40"),
         ({"boxes": [[0, 0, 5, 5], [0, 0, 5, 5], [3, 3, 3, 9], [0, 0, 1, 1]]}, "box 2 .* without area"),
         ({"boxes": [[0, 0, 5, 5], [0, 0, 5, 5], [3, 9, 5, 3], [0, 0, 1, 1]]}, "box 2 .* without area"),
-        ({"boxes": [[0, 0, 5], [0, 0, 5, 5], [3, 3, 3, 9], [0, 0, 1, 1]]}, "not a list of at least 4 numbers"),
-        ({"segms": [[], [], [[1, 2, 3]], []]}, "polygon of object 2"),
+        (
+            {"boxes": [[0, 0, 5], [0, 0, 5, 5], [3, 3, 3, 9], [0, 0, 1, 1]]},
+            r"boxes\[0\] is \[0, 0, 5\], and a list of length >= 4",
+        ),
+        ({"segms": [[], [], [[1, 2, 3]], []]}, r"segms\[2\]\[0\]\[0\] is 1, and a list is expected"),
         ({"names": ["person", "person", "wizard", "car"]}, "calls object 2 'wizard'"),
     ],
 )
 def test_faulty_metadata(changes, says):
     fields = {name: value for name, value in {**metadata("a"), **changes}.items() if value is not None}
     with pytest.raises(InputError, match=f"a.json.*{says}"):
-        parse_objects(fields, "a.json")
+        parse_objects(METADATA.convert(fields, "a.json"), "a.json")
 
 
 def test_metadata_of_another_record(tmp_path):
@@ -131,7 +134,7 @@ def test_names_with_spaces_as_gd_vcr_writes_them(tmp_path):
 
 def test_names_as_detectors_write_them():
     fields = {**metadata("a"), "names": ["1 (person)", "2 (person)", "3 (cell phone)", "car"]}
-    assert parse_objects(fields, "").classes.tolist() == [1, 1, 68, 3]
+    assert parse_objects(METADATA.convert(fields, ""), "").classes.tolist() == [1, 1, 68, 3]
 
 
 def test_ontology_is_the_official_one(shared):

@@ -313,7 +313,7 @@ def test_broken_annotation_records(world):
     world.refused("a.json", "annotations[0]", "answers")
     world.annotations = copy.deepcopy(good)
     del world.annotations["annotations"][0]["answers"][3]["answer"]
-    world.refused("a.json", "annotations[0]: answers[3] has no 'answer'")
+    world.refused("a.json", "annotations[0] (25000): answers[3] has no 'answer'")
     for value, said in ((None, "is null"), (True, 'is true, and an answer in words is expected; write "yes" or "no"')):
         world.annotations = copy.deepcopy(good)
         world.annotations["annotations"][0]["answers"][3]["answer"] = value
