@@ -19,6 +19,8 @@ COMMANDS = {
     "install-mmf": "put MMF into this environment, without its pins of 2020",
     "doctor": "what is installed, which repairs are active and why, what is missing",
     "sample-data": "draw the sample world, in which everything runs without a download",
+    "new": "a start with your own data: a yaml for a table, or a package of your own",
+    "table": "what is wrong with a table of your own, before it is trained on",
     "features": "stores of region features: build, convert, merge, describe, check",
     "extract": "region features of images, by a detector of detectron2",
     "convert": "weights of other VisualBERTs to ours, and back",

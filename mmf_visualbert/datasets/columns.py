@@ -1,8 +1,39 @@
 """Many strings in two arrays: a tenth of the memory of Python's own, shared by forked workers without copies."""
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
+
+
+class _Encoded(NamedTuple):
+    """Strings in UTF-8 one after the other, and the bytes that each takes."""
+
+    text: bytes
+    lengths: np.ndarray
+
+
+def _encoded(strings: Iterable[str]) -> _Encoded:
+    encoded = [string.encode("utf-8", "surrogatepass") for string in strings]
+    return _Encoded(b"".join(encoded), np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded)))
+
+
+class StringParts:
+    """Strings that come in parts: each is put away as it comes."""
+
+    def __init__(self) -> None:
+        self._parts: list[_Encoded] = []
+
+    def add(self, strings: Iterable[str]) -> None:
+        """Puts some away."""
+        self._parts.append(_encoded(strings))
+
+    def whole(self) -> "Strings":
+        """All of them."""
+        made = Strings(())
+        made.bytes = np.frombuffer(b"".join(part.text for part in self._parts), dtype=np.uint8)
+        made.ends = np.cumsum(np.concatenate([[0], *(part.lengths for part in self._parts)]), dtype=np.int64)
+        return made
 
 
 class Strings:
@@ -13,9 +44,9 @@ class Strings:
     """
 
     def __init__(self, strings: Iterable[str]) -> None:
-        encoded = [string.encode("utf-8", "surrogatepass") for string in strings]
-        self.bytes = np.frombuffer(b"".join(encoded), dtype=np.uint8)
-        self.ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+        kept = _encoded(strings)
+        self.bytes = np.frombuffer(kept.text, dtype=np.uint8)
+        self.ends = np.cumsum(np.concatenate([[0], kept.lengths]), dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self.ends) - 1
@@ -34,6 +65,6 @@ class Strings:
         A piece has a character at least. An ASCII character stays one; of another, which is two bytes or
         more in UTF-8, Unicode's decomposition makes four at most, or what the tokenizer says.
         """
-        foreign_bytes = np.concatenate([[0], np.cumsum(self.bytes > 127)])
+        foreign = np.flatnonzero(self.bytes > 127)
         more_of_a_byte = (longest_decomposition + 1) // 2 - 1
-        return np.diff(self.ends) + more_of_a_byte * np.diff(foreign_bytes[self.ends])
+        return np.diff(self.ends) + more_of_a_byte * np.diff(np.searchsorted(foreign, self.ends))

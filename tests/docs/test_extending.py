@@ -38,6 +38,20 @@ def run_blocks(blocks: list[Block], folder: Path, sources: Path) -> str:
     return said
 
 
+def test_a_table_is_checked_trains_and_predicts(tmp_path):
+    begin, check, run = section(PAGE, "## A table of your own")
+    said = run_blocks([begin], tmp_path, ROOT)
+    assert "pictures.yaml is written; next:" in said and "visualbert table check pictures.yaml" in said
+    said = run_blocks([check], tmp_path, ROOT)
+    assert "val and test" not in said and "leak: " in said and "pictures.yaml has no fault" in said
+    said = run_blocks([run], tmp_path, ROOT)
+    rows = sum(line.endswith("test") for line in (tmp_path / "pictures.csv").read_text().splitlines())
+    assert f"pictures_answers.csv: {rows} entries, not checked" in said
+    assert "val/visualbert_table/visualbert_vqa_accuracy: " in said
+    lines = (tmp_path / "pictures_answers.csv").read_text().splitlines()
+    assert lines[0] == "id,label,probability" and len(lines) == rows + 1
+
+
 def test_a_package_of_ones_own_trains_predicts_and_is_known(tmp_path):
     steps = {heading: section(PAGE, f"### {heading}") for heading in ("Copy and rename", "Data", "Run")}
     said = {heading: run_blocks(blocks, tmp_path, ROOT) for heading, blocks in steps.items()}

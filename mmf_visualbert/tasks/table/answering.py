@@ -2,7 +2,8 @@
 Appendix A). Targets follow from however many answers a question has.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -72,9 +73,10 @@ class AnswersDataset:
         ]
 
 
-def majority_answers(table: Table) -> Iterator[str]:
-    """Each question's most frequent answer, normalised: what the vocabulary is made of."""
-    for index in range(len(table)):
-        given = [normalize_answer(answer) for answer in table.label(index) or []]
-        if given:
-            yield max(given, key=given.count)
+def majority_answers(table: Table) -> Counter[str]:
+    """How many questions have each answer as their most frequent one, normalised: what the vocabulary is made of."""
+    counts: Counter[str] = Counter()
+    for answers, count, _ in table.first_of_label():
+        given = [normalize_answer(answer) for answer in answers]
+        counts[max(given, key=given.count)] += count
+    return counts

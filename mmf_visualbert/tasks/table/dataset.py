@@ -2,9 +2,10 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from mmf_visualbert.catalog import register
@@ -19,7 +20,8 @@ from mmf_visualbert.tasks.table.kinds import Kind, kind_of
 from mmf_visualbert.tasks.table.labelled import LabelsDataset
 from mmf_visualbert.tasks.table.pairs import PairsDataset
 from mmf_visualbert.tasks.table.phrases import PhrasesDataset
-from mmf_visualbert.tasks.table.records import Table, read_table
+from mmf_visualbert.tasks.table.reading import read_table
+from mmf_visualbert.tasks.table.records import Table
 from mmf_visualbert.tasks.table.rows import Rows, TableImages
 from mmf_visualbert.tasks.table.settings import Settings
 
@@ -27,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 NAME = "visualbert_table"
 MISSING = ("refuse", "text_only")
+LOOKED_AT = 20_000  # long texts whose word pieces are counted before a run; `visualbert table check` counts all
 
 
 class Renamed:
@@ -98,7 +101,7 @@ def read_split(settings: Settings, kind: Kind, split: str, processors: Mapping[s
     if settings.missing_regions not in MISSING:
         raise InputError(f"missing_regions is '{settings.missing_regions}'; set it to one of {', '.join(MISSING)}")
     masking = processors.get("masking_processor")
-    table = _read(settings, kind, split, labelled=split != "test" and masking is None)
+    table = read_split_table(settings, kind, split, labelled=split != "test" and masking is None)
     images, columns = None, settings.columns
     if columns.image is not None:
         regions = ImageRegions(configured_store(settings, split), processors["region_processor"])
@@ -109,19 +112,27 @@ def read_split(settings: Settings, kind: Kind, split: str, processors: Mapping[s
     return Rows(table, processors["text_processor"], images, masking, split != "train", chosen)
 
 
-def _read(settings: Settings, kind: Kind, split: str, labelled: bool) -> Table:
+def read_split_table(settings: Settings, kind: Kind, split: str, labelled: bool | None = None) -> Table:
+    """The examples of a split; `labelled`: whether each has to have a label, None: all but test's.
+
+    Raises:
+        InputError: naming the file, the row and the mend.
+    """
     paths = configured_paths(settings.data_dir, settings.annotations, "annotations", split)
-    return read_table(paths, split, kind, settings.columns, settings.shares, labelled)
+    required = split != "test" if labelled is None else labelled
+    return read_table(paths, split, kind, settings.columns, settings.shares, required)
 
 
 def _of_kind(settings: Settings, kind: Kind, split: str, rows: Rows, processors: Mapping[str, Any]) -> Dataset:
     def train() -> Table:
-        return rows.table if split == "train" else _read(settings, kind, "train", labelled=rows.masking is None)
+        if split == "train":
+            return rows.table
+        return read_split_table(settings, kind, "train", labelled=rows.masking is None)
 
     if kind.name == "answers":
         vocabulary = None
         if rows.masking is None:
-            vocabulary = processors["answer_processor"].vocabulary(lambda: Counter(majority_answers(train())))
+            vocabulary = processors["answer_processor"].vocabulary(lambda: majority_answers(train()))
         return AnswersDataset(rows, vocabulary, official=split != "train")
     if kind.name == "phrases":
         return PhrasesDataset(rows, settings.box_form, settings.max_phrases)
@@ -129,12 +140,8 @@ def _of_kind(settings: Settings, kind: Kind, split: str, rows: Rows, processors:
         return PairsDataset(rows, couples=split != "train" and rows.masking is None, pool=settings.pool)
     names = []
     if settings.columns.label is not None:
-        names = processors["label_processor"].names(kind, lambda: _labels(train()))
+        names = processors["label_processor"].names(kind, lambda: (label for label, *_ in train().first_of_label()))
     return LabelsDataset(rows, kind, names)
-
-
-def _labels(table: Table) -> Iterator[Any]:
-    return (table.label(index) for index in range(len(table)))
 
 
 def few_of_each(table: Table, count: int, seed: int) -> list[int]:
@@ -143,9 +150,10 @@ def few_of_each(table: Table, count: int, seed: int) -> list[int]:
     Raises:
         InputError: where a label has fewer.
     """
-    by_label: dict[str, list[int]] = {}
-    for index, label in enumerate(_labels(table)):
-        by_label.setdefault(str(label), []).append(index)
+    by_label = {
+        str(label): np.flatnonzero(table.label_numbers == table.label_numbers[first]).tolist()
+        for label, _, first in table.first_of_label()
+    }
     generator = torch.Generator().manual_seed(seed)
     chosen: list[int] = []
     for label, places in sorted(by_label.items()):
@@ -160,22 +168,19 @@ def report(rows: Rows, kind: Kind, split: str, dataset: Dataset) -> None:
     """Says how many rows and labels there are, which labels one example alone has, and which texts are cut."""
     counts: Counter[str] = Counter()
     if kind.names is not None:
-        for label in _labels(rows.table):
-            counts.update(label if isinstance(label, list) else [] if label is None else [str(label)])
+        for label, count, _ in rows.table.first_of_label():
+            counts.update(dict.fromkeys(label if isinstance(label, list) else [str(label)], count))
     said = f", {len(counts)} labels: " + ", ".join(f"{name} {count}" for name, count in counts.most_common(8))
     logger.info("table %s: %d rows, %d samples%s", split, len(rows), len(dataset), said if counts else "")
     lone = [name for name, count in counts.items() if count == 1]
     if split == "train" and lone:
         logger.warning("table train: %d labels have one example alone, '%s' among them", len(lone), lone[0])
-    room = rows.text.max_seq_length - 2
-    texts = [example.texts[0] for example in rows.table]
-    cut = rows.text.tokenizer.longer_than(texts, room)
+    cut = rows.cut(most=LOOKED_AT)
     if cut:
         logger.warning(
-            "table %s: %d of %d texts are longer than %d word pieces and are cut, the first in %s",
+            "table %s: %d texts are longer than %d word pieces and are cut, the first in %s",
             split,
             len(cut),
-            len(texts),
-            room,
-            rows.table.wheres[cut[0]],
+            rows.text.max_seq_length - 2,
+            rows.table.where(cut[0]),
         )

@@ -72,7 +72,7 @@ def read_number(cell: Any, where: str) -> float | None:
         value = float(cell) if isinstance(cell, str | int | float) and not isinstance(cell, bool) else float("nan")
     except ValueError:
         value = float("nan")
-    if not torch.tensor(value).isfinite():
+    if not math.isfinite(value):
         raise InputError(f"{where}: the label is {cell!r}; write a finite number")
     return value
 

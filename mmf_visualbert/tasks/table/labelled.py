@@ -11,7 +11,6 @@ from mmf_visualbert.datasets.draws import repeatable_draws
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.processors.text import Assembled
 from mmf_visualbert.tasks.table.kinds import Kind
-from mmf_visualbert.tasks.table.records import TableExample
 from mmf_visualbert.tasks.table.rows import Rows
 
 
@@ -33,15 +32,26 @@ class LabelsDataset:
         self._check()
 
     def _check(self) -> None:
+        table = self.rows.table
+        for label, _, first in table.first_of_label():
+            self._target(label, table.where(first))
+        if table.choices is not None:
+            self._check_choices()
+        self.rows.check()
+
+    def _check_choices(self) -> None:
+        """All rows have as many choices, and the right one is among them."""
         lengths: dict[int, str] = {}
         for example in self.rows.table:
-            lengths.setdefault(len(example.texts), example.where)
-            if example.label is not None:
-                self._target(example)
+            choices = len(example.texts) - 1
+            lengths.setdefault(choices, example.where)
+            if example.label is not None and example.label >= choices:
+                raise InputError(
+                    f"{example.where}: the right choice is {example.label}, and there are {choices}; count from 0"
+                )
         if len(lengths) > 1:
             (few, _), (many, where) = sorted(lengths.items())[:2]
-            raise InputError(f"{where} has {many - 1} choices where other rows have {few - 1}; give all rows as many")
-        self.rows.check()
+            raise InputError(f"{where} has {many} choices where other rows have {few}; give all rows as many")
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -68,7 +78,7 @@ class LabelsDataset:
             sample = dict(tensors[0])
         sample |= self.rows.beginning(index, example)
         if example.label is not None:
-            sample["targets"] = self._target(example)
+            sample["targets"] = self._target(example.label, example.where)
         elif self.rows.masking is not None:
             sample["targets"] = sample["masked_lm_labels"]
         return sample
@@ -79,13 +89,13 @@ class LabelsDataset:
             return [text.pair(texts[0], choice) for choice in texts[1:]]
         return [text.single(texts[0]) if len(texts) == 1 else text.pair(texts[0], texts[1])]
 
-    def _target(self, example: TableExample) -> Tensor:
+    def _target(self, label: Any, where: str) -> Tensor:
         assert self.kind.target is not None
         try:
-            return self.kind.target(example.label, self.places)
+            return self.kind.target(label, self.places)
         except KeyError as error:
             raise InputError(
-                f"{example.where}: the label {error} is none of train's ({', '.join(self.names[:20])}); correct it, or "
+                f"{where}: the label {error} is none of train's ({', '.join(self.names[:20])}); correct it, or "
                 "give all names in label_processor.params.names"
             ) from None
 

@@ -16,7 +16,6 @@ from torch import Tensor
 from mmf_visualbert.contracts import DatasetFacts, Sample
 from mmf_visualbert.datasets.draws import repeatable_draws
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.tasks.table.records import Table
 from mmf_visualbert.tasks.table.rows import Rows
 
 logger = logging.getLogger(__name__)
@@ -126,11 +125,10 @@ def _pools(keys: Sequence[str], size: int) -> list[_Pool]:
 
 
 def _keys_of(rows: Rows) -> list[str]:
-    table: Table = rows.table
-    keys = []
-    for index in range(len(rows)):
-        example = table[rows.place(index)]
-        if not example.images:
-            raise InputError(f"{example.where} has no image, and a pair needs one; name it, or drop the row")
-        keys.append(example.images[0])
-    return keys
+    """The image of each row."""
+    table = rows.table
+    numbers = table.images[0] if rows.chosen is None else table.images[0][list(rows.chosen)]
+    if (numbers < 0).any():
+        where = table.where(rows.place(int((numbers < 0).argmax())))
+        raise InputError(f"{where} has no image, and a pair needs one; name it, or drop the row")
+    return [table.keys[number] for number in numbers.tolist()]

@@ -16,7 +16,7 @@ from mmf_visualbert.modules.boxes import overlaps_any_of_each
 from mmf_visualbert.tasks.flickr30k.annotations import Phrase
 from mmf_visualbert.tasks.flickr30k.answer import bracketed
 from mmf_visualbert.tasks.flickr30k.dataset import assemble_caption
-from mmf_visualbert.tasks.table.records import TableExample
+from mmf_visualbert.tasks.table.records import Table, TableExample
 from mmf_visualbert.tasks.table.rows import Rows, TableImages
 
 BOX_FORMS = ("corners", "sizes")
@@ -45,6 +45,49 @@ def marked(example: TableExample) -> Marked:
         raise InputError(f"{example.where}: {error}") from None
 
 
+def check_phrases(table: Table, box_form: str, max_phrases: int, grounded: bool = True) -> None:
+    """Checks that rows have images, room for their phrases, and boxes that belong to them.
+
+    Args:
+        table: of the kind.
+        box_form, max_phrases: see `PhrasesDataset`.
+        grounded: whether an image is needed, as it is not for masked language modeling.
+
+    Raises:
+        InputError: naming the first row that is not so.
+    """
+    for example in table:
+        phrases = marked(example).phrases
+        if grounded and not example.images:
+            raise InputError(f"{example.where} has no image, and phrases are grounded in one; name it, or drop the row")
+        if len(phrases) > max_phrases:
+            raise InputError(f"{example.where} has {len(phrases)} phrases and max_phrases is {max_phrases}; raise it")
+        if example.label is None:
+            continue
+        if len(phrases) > 1 and len(example.label) != len(phrases):
+            raise InputError(
+                f"{example.where} marks {len(phrases)} phrases and has boxes for {len(example.label)}; give each "
+                "phrase its boxes, from left to right"
+            )
+        for boxes in boxes_of(example, box_form):
+            if not bool((boxes[:, :2] < boxes[:, 2:]).all()):
+                raise InputError(
+                    f"{example.where}: the box {boxes.tolist()[0]} is inside out; write x1, y1, x2, y2, or set "
+                    "box_form to sizes for x, y, width, height"
+                )
+
+
+def boxes_of(example: TableExample, box_form: str) -> list[Tensor]:
+    """For each phrase its boxes (G, 4), corners in pixels. Of an only phrase all boxes are its own."""
+    given = example.label
+    if len(marked(example).phrases) == 1:
+        given = [[box for boxes in given for box in boxes]]
+    found = [torch.tensor(boxes, dtype=torch.float32) for boxes in given]
+    if box_form == "sizes":
+        found = [torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], dim=1) for boxes in found]
+    return found
+
+
 class PhrasesDataset:
     """One sample for each text.
 
@@ -64,42 +107,8 @@ class PhrasesDataset:
         if rows.images is None and rows.masking is None:
             raise InputError("the kind 'phrases' grounds in the regions of images; name columns.image")
         self.rows, self.box_form, self.max_phrases, self.threshold = rows, box_form, max_phrases, threshold
-        for example in rows.table:
-            self._check(example)
+        check_phrases(rows.table, box_form, max_phrases, grounded=rows.masking is None)
         rows.check()
-
-    def _check(self, example: TableExample) -> None:
-        phrases = marked(example).phrases
-        if self.rows.masking is None and not example.images:
-            raise InputError(f"{example.where} has no image, and phrases are grounded in one; name it, or drop the row")
-        if len(phrases) > self.max_phrases:
-            raise InputError(
-                f"{example.where} has {len(phrases)} phrases and max_phrases is {self.max_phrases}; raise it"
-            )
-        if example.label is None:
-            return
-        if len(example.label) != len(phrases):
-            if len(phrases) > 1:
-                raise InputError(
-                    f"{example.where} marks {len(phrases)} phrases and has boxes for {len(example.label)}; give each "
-                    "phrase its boxes, from left to right"
-                )
-        for boxes in self._boxes(example):
-            if not bool((boxes[:, :2] < boxes[:, 2:]).all()):
-                raise InputError(
-                    f"{example.where}: the box {boxes.tolist()[0]} is inside out; write x1, y1, x2, y2, or set "
-                    "box_form to sizes for x, y, width, height"
-                )
-
-    def _boxes(self, example: TableExample) -> list[Tensor]:
-        """For each phrase its boxes (G, 4), corners in pixels. Of an only phrase all boxes are its own."""
-        given = example.label
-        if len(marked(example).phrases) == 1:
-            given = [[box for boxes in given for box in boxes]]
-        found = [torch.tensor(boxes, dtype=torch.float32) for boxes in given]
-        if self.box_form == "sizes":
-            found = [torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], dim=1) for boxes in found]
-        return found
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -129,7 +138,9 @@ class PhrasesDataset:
             return sample
         boxes = self._region_boxes(example)
         targets = torch.zeros(self.max_phrases, len(sample["region_mask"]), dtype=torch.bool)
-        targets[: len(phrases), : len(boxes)] = overlaps_any_of_each(boxes, self._boxes(example), self.threshold)
+        targets[: len(phrases), : len(boxes)] = overlaps_any_of_each(
+            boxes, boxes_of(example, self.box_form), self.threshold
+        )
         return sample | {
             "phrase_targets": targets,
             "phrase_mask": torch.arange(self.max_phrases) < len(phrases),

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -37,14 +38,13 @@ class TableImages:
         Raises:
             InputError: naming the first row whose image has none, unless such rows are read as texts.
         """
-        if not self.text_only:
-            self.regions.check(RegionQuery(key, each.where) for each in table for key in each.images)
-            return
-        keys = [key for each in table for key in each.images]
-        self.without = frozenset(key for key in set(keys) if key not in self.regions.store)
-        self.regions.check(RegionQuery(key, "the table") for key in keys if key not in self.without)
-        rows = sum(any(key in self.without for key in each.images) for each in table)
-        if rows:
+        firsts = list(table.first_of_image())
+        if self.text_only:
+            self.without = frozenset(key for key, _ in firsts if key not in self.regions.store)
+        self.regions.check(RegionQuery(key, table.where(row)) for key, row in firsts if key not in self.without)
+        if self.without:
+            absent = np.array([key in self.without for key in table.keys])
+            rows = int((absent[table.images] & (table.images >= 0)).any(axis=0).sum())
             logger.warning(
                 "%d rows are read as texts alone, as %d images have no features, '%s' among them",
                 rows,
@@ -97,6 +97,12 @@ class Rows:
     def id_of(self, index: int) -> str:
         """The id of a sample's row."""
         return self.table.ids[self.place(index)]
+
+    def cut(self, most: int | None = None) -> list[int]:
+        """The rows whose text has more word pieces than there is room for; of long texts, `most` are looked at."""
+        room, first = self.text.max_seq_length - 2, self.table.texts[0]
+        long = np.flatnonzero(first.most_pieces(self.text.tokenizer.longest_decomposition) > room)[:most].tolist()
+        return [long[index] for index in self.text.tokenizer.longer_than([first[row] for row in long], room)]
 
     def check(self) -> None:
         """Raises InputError for the first image without features."""
