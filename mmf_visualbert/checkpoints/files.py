@@ -52,7 +52,9 @@ def read_checkpoint(path: str | Path) -> StoredWeights:
         if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
             state = state[key]
     if not isinstance(state, Mapping) or not state or not all(isinstance(name, str) for name in state):
-        raise InputError(f"{file} holds no weights by name; give a file saved from a model's state_dict()")
+        raise InputError(
+            f"{file} holds no weights by name and is no checkpoint of a run of VisualBERT; give one of these"
+        )
     odd = [name for name, value in state.items() if not isinstance(value, Tensor)]
     if odd:
         raise InputError(f"{file} holds '{odd[0]}', which is no tensor; give a file saved from a model's state_dict()")

@@ -25,7 +25,7 @@ COMMANDS = {
     "extract": "region features of images, by a detector of detectron2",
     "convert": "weights of other VisualBERTs to ours, and back",
     "reproduce": "run the phases of one of the paper's rows, and print it beside the paper's",
-    "predict": "one answer of a trained model",
+    "predict": "answers of a trained model, to one text or to a file of them",
     "submission": "check and write leaderboard files",
     "vcr": "VCR alone: features of a fixed backbone, the leaderboard's csv of two models",
     "analyze": "what the attention heads of a model have learnt (§5 of the paper)",

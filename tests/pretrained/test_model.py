@@ -202,6 +202,26 @@ def test_weights_in_shards_load(runs, tmp_path):
         VisualBERT.from_pretrained(shards)
 
 
+@pytest.mark.parametrize("target", ["authors", "mmf", "transformers"])
+def test_files_of_others_are_told_by_their_names(runs, small_world, tmp_path, target):
+    from mmf_visualbert.checkpoints.convert import revert
+    from mmf_visualbert.pretrained.saving import state_of
+
+    model = VisualBERT.from_pretrained(runs["pretrain_coco"][0])
+    theirs, _ = revert(state_of(model.model), target)
+    file = tmp_path / "weights.th"
+    torch.save({"model": theirs} if target == "mmf" else theirs, file)
+    loaded = VisualBERT.from_pretrained(file, vocabulary=small_world / "bert/vocab.txt", attention_heads=4)
+    assert sorted(loaded.heads) == sorted(model.heads)
+    image = np.ones((3, 128), np.float32)
+    states = model.encode("a circle", image)
+    torch.testing.assert_close(loaded.encode("a circle", image).text, states.text, atol=1e-5, rtol=0)
+    assert loaded.fill("a [MASK]", image)[0].answer == model.fill("a [MASK]", image)[0].answer
+    # The pictures' answers are asked for in a vocabulary of BERT's, whose name nobody can look up here.
+    with pytest.raises(InputError, match="vocab"):
+        VisualBERT.from_pretrained(file, attention_heads=4)
+
+
 def test_what_is_asked_wrongly_is_one_sentence(runs, vqa, tmp_path):
     path, questions, images = vqa
     model = VisualBERT.from_pretrained(path)
