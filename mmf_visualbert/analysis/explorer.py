@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from mmf_visualbert.analysis.asking import answers_of, sample_of
 from mmf_visualbert.analysis.looks import look
 from mmf_visualbert.analysis.pictures import data_uri, find_pictures
 from mmf_visualbert.analysis.watching import WatchedModel
-from mmf_visualbert.contracts import Asked, Dataset, Depicted, OneAnswer, Reply, Task
+from mmf_visualbert.contracts import Dataset, Depicted, OneAnswer, Reply, Task
 from mmf_visualbert.datasets.one_answer import ranked
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import read_rows, write_text
@@ -110,13 +110,10 @@ def answers(model: WatchedModel, depicted: Depicted, sample: dict[str, Any] | No
 
 def of_text(model: WatchedModel, way: OneAnswer, depicted: Depicted) -> list[Reply]:
     """The answers to a text about images."""
-    samples = [model.regions(record, key) for record, key in zip(depicted.records, depicted.images, strict=True)]
-    text = depicted.text or ""
-    sample = {**(samples[0] if way.join is None else way.join(*samples)), **way.ask(model, text)}
-    with torch.enable_grad():
-        output = model.run(way.head, sample)
+    sample = sample_of(model, way, depicted)
+    output = model.run(way.head, sample)
     fields = {name: value.detach().float() for name, value in output._asdict().items() if value is not None}
-    return way.tell(model, Asked(text, depicted.records[0], sample, BEST), output._replace(**fields))
+    return answers_of(model, way, depicted, sample, output._replace(**fields), BEST)
 
 
 def spread(count: int, length: int) -> list[int]:

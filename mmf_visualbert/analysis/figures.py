@@ -1,7 +1,7 @@
 """Figures 3 and 4 of the paper, as SVG and PNG."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmf_visualbert.analysis.grounding import ACTIVE, HeadAccuracies
+from mmf_visualbert.analysis.perturbation import Curve
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import writing
 
@@ -109,3 +110,32 @@ def write_figure(figure: Figure, path: Path) -> list[Path]:
                 file.write(content.getvalue())
             written.append(target)
     return written
+
+
+def perturbation_figure(curves: Mapping[Curve, list[float]], steps: Sequence[float]) -> Figure:
+    """Accuracy as regions, and words, are taken away; a panel each, solid where the most relevant goes first.
+
+    Args:
+        curves: accuracy at each step.
+        steps: shares that are taken away.
+    """
+    colours = {"raw": BRIGHT, "rollout": "#7a5195", "relevance": OTHER, "random": "0.45"}
+    with rc_context(STEADY):
+        figure = Figure(figsize=(7.6, 3.4), layout="constrained")
+        panels = dict.fromkeys(what for what, _, _ in curves)
+        for number, what in enumerate(panels, start=1):
+            axes = figure.add_subplot(1, len(panels), number)
+            for (kind, method, order), values in curves.items():
+                if kind == what:
+                    style = "-" if order == "most" else "--"
+                    name = f"{method}, {order} first"
+                    heights = [100 * value for value in values]
+                    axes.plot(
+                        [100 * s for s in steps], heights, style, color=colours[method], label=name, linewidth=1.4
+                    )
+            axes.set_xlabel(f"{what} taken away (%)")
+            axes.set_ylabel("accuracy (%)")
+            axes.set_ylim(bottom=0)
+            axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(fontsize=6.5, framealpha=0.8)
+    return figure

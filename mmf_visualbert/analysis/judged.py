@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import torch
 
+from mmf_visualbert.analysis.asking import answers_of, sample_of
 from mmf_visualbert.analysis.intervals import Interval, Resamples, interval
 from mmf_visualbert.analysis.looks import covers
-from mmf_visualbert.contracts import Dataset, Depicted, Reply, Task
+from mmf_visualbert.contracts import Dataset, Depicted, Reply, Sample, Task
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.runs import LoadedModel, RunOfModel
 
@@ -62,24 +63,23 @@ def judge(run: RunOfModel, dataset: Dataset, task: Task, wanted: Sequence[int]) 
     Raises:
         InputError: for a task whose examples cannot be asked one by one.
     """
-    if task.depict is None or task.answer is None:
+    if task.depict is None or task.answer is None or run.parts.region_encoder is not None:
         raise InputError(f"examples of {task.title} cannot be asked one by one")
     model = LoadedModel(run.parts, run.text, run.regions)
     found: list[Judged] = []
     left_out: Counter[str] = Counter()
+    asked: list[tuple[Depicted, Sample]] = []
     for index in wanted:
         depicted = task.depict(dataset, index)
         if depicted.text is None:
             raise InputError("a phase of pre-training answers no question")
-        samples = [model.regions(record, key) for record, key in zip(depicted.records, depicted.images, strict=True)]
-        sample = samples[0] if task.answer.join is None else task.answer.join(*samples)
         try:
-            with torch.inference_mode():
-                replies = task.answer.reply(model, depicted.text, sample, depicted.records[0], 1)
+            asked.append((depicted, sample_of(model, task.answer, depicted)))
         except InputError as error:
             left_out[str(error)] += 1
-            continue
-        one = list(judgements(depicted, replies))
+    outputs = model.run(task.answer.head, [sample for _, sample in asked])
+    for (depicted, sample), output in zip(asked, outputs, strict=True):
+        one = list(judgements(depicted, answers_of(model, task.answer, depicted, sample, output, 1)))
         if not one:
             left_out["what is right is not known, or outside of what the model can answer"] += 1
         found += one

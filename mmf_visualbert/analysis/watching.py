@@ -31,7 +31,9 @@ class Seen(NamedTuple):
         special: (L, heads, T), what each word gives to [CLS] and [SEP].
         rollout: (T, N), rows of words, columns of regions.
         relevance: (T, N), the same.
-        answer: (T + N,), what the head's answer rests on, words first.
+        answer: (T + N,), what the head's answer rests on by relevance, words first.
+        read: (T,) bool, the words whose last state the head reads.
+        rests: the same as `answer` by each method: "raw" (mean over heads of the last layer), "rollout", "relevance".
     """
 
     sample: Sample
@@ -44,6 +46,8 @@ class Seen(NamedTuple):
     rollout: Tensor
     relevance: Tensor
     answer: Tensor
+    read: Tensor
+    rests: dict[str, Tensor]
 
 
 class WatchedModel:
@@ -117,7 +121,9 @@ def _seen(
     seeing = [(n, each) for n, each in enumerate(weights, start=1) if each.shape[2] == length]
     rolled = rollout(weights, length)
     rests_on = rested - torch.eye(length)  # without each token's own share
-    answer = rests_on[:words][read].mean(0)
+    kept = torch.cat((torch.arange(words), words + regions))
+    by_method = {"raw": seeing[-1][1].mean(0), "rollout": rolled, "relevance": rests_on}
+    rests = {name: each[:words][read].mean(0)[kept] for name, each in by_method.items()}
     return Seen(
         sample=sample,
         output=output,
@@ -128,5 +134,7 @@ def _seen(
         special=torch.stack([each[:, :words, :words][:, :, special[:words]].sum(-1) for _, each in seeing]),
         rollout=rolled[:words, words:][:, regions],
         relevance=rests_on[:words, words:][:, regions],
-        answer=torch.cat((answer[:words], answer[words:][regions])),
+        answer=rests["relevance"],
+        read=read,
+        rests=rests,
     )

@@ -23,6 +23,7 @@ NESTED = [
     ("submission", "write"),
     ("analyze", "entity"),
     ("analyze", "syntax"),
+    ("analyze", "relevance"),
     ("benchmark", "train"),
     ("benchmark", "infer"),
     ("benchmark", "features"),
