@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmf_visualbert.cli import predict
 from mmf_visualbert.errors import InputError
 
 if TYPE_CHECKING:
@@ -111,10 +110,21 @@ def of_ones_own(options: argparse.Namespace) -> "Iterator[tuple[Depicted, dict[s
     from mmf_visualbert.analysis.subjects import require_same_detector
     from mmf_visualbert.contracts import Depicted
     from mmf_visualbert.features.store import FeatureStore
+    from mmf_visualbert.pretrained import VisualBERT
 
     if not options.features and not options.detector:
         raise InputError("the images' regions come from --features or from --detector; give one of them")
-    keys = tuple(Path(name).stem if options.detector else name for name in options.image)
     if options.features:
-        require_same_detector(options.checkpoint, FeatureStore(options.features))
-    yield Depicted("yours", keys, tuple(predict.regions(options)), options.text), None
+        keys, store = tuple(options.image), FeatureStore(options.features)
+        require_same_detector(options.checkpoint, store)
+        records = [store.read(key) for key in keys]
+    else:
+        keys = tuple(Path(name).stem for name in options.image)
+        model = VisualBERT.from_pretrained(
+            options.checkpoint,
+            vocabulary=options.vocabulary,
+            detector=options.detector,
+            detector_weights=options.weights,
+        )
+        records = model.records(options.image, len(options.image))
+    yield Depicted("yours", keys, tuple(records), options.text), None
