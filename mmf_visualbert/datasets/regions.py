@@ -16,6 +16,8 @@ from mmf_visualbert.processors.regions import RegionFeatures
 if TYPE_CHECKING:
     from mmf_visualbert.features.store import FeatureStore, RegionRecord
 
+_AROUND = 1024  # bytes that a record needs beside its features, at most
+
 
 class ImageRegions:
     """The regions of images.
@@ -30,26 +32,39 @@ class ImageRegions:
         self.processor = processor
 
     def check(self, queries: Iterable[RegionQuery]) -> None:
-        """Checks before training that every image has features, and that they have the configured dimension.
+        """Checks before training that every image has features, one region at least, of the configured dimension.
 
         Raises:
-            InputError: naming the first image that is missing and how many there are, or the wrong dimension.
+            InputError: naming the first image that is missing or has no region and how many there are, or the wrong
+                dimension.
         """
-        first_missing: RegionQuery | None = None
-        seen: dict[str, bool] = {}
+        missing: list[RegionQuery] = []
+        empty: list[RegionQuery] = []
+        seen: dict[str, None] = {}
+        smallest = 2 * self.processor.dimension + _AROUND  # bytes of a record of one region; those below it are read
         for query in queries:
-            if query.key not in seen:
-                seen[query.key] = query.key in self.store
-                if not seen[query.key] and first_missing is None:
-                    first_missing = query
-        if first_missing is not None:
-            others = f"{sum(not there for there in seen.values()) - 1} more of {len(seen)} images"
+            if query.key in seen:
+                continue
+            seen[query.key] = None
+            size = self.store.size(query.key)
+            if size is None:
+                missing.append(query)
+            elif size < smallest and not len(self.store.read(query.key).features):
+                empty.append(query)
+        if missing:
             raise InputError(
-                f"{first_missing.where} has no region features: '{first_missing.key}' and {others} are not in "
-                f"{self._where()}; extract their features, or add the store that has them to `features`"
+                f"{missing[0].where} has no region features: '{missing[0].key}' and {len(missing) - 1} more of "
+                f"{len(seen)} images are not in {self._where()}; extract their features, or add the store that has "
+                "them to `features`"
             )
-        if seen:
-            key = next(iter(seen))
+        if empty:
+            raise InputError(
+                f"{empty[0].where} is about an image without regions: in '{empty[0].key}' and {len(empty) - 1} more of "
+                f"{len(seen)} images of {self._where()} the detector found nothing; extract their features with a "
+                "lower confidence threshold, or leave their records out"
+            )
+        key = next(iter(seen), None)
+        if key is not None:
             self.processor.check(self.store.read(key), f"{key} in {self._where()}")
 
     def tensors(self, query: RegionQuery | str, max_regions: int | None = None) -> Sample:

@@ -81,6 +81,20 @@ class OpenFile:
         except lmdb.Error as error:
             raise damaged(self.path, error) from error
 
+    def size(self, name: bytes) -> int | None:
+        """Bytes of a record, which are not touched; None where there is none.
+
+        Raises:
+            InputError: where the file is damaged.
+        """
+        try:
+            cursor = self.transaction.cursor()
+            return len(cursor.value()) if name and cursor.set_key(name) else None
+        except lmdb.BadValsizeError:
+            return None
+        except lmdb.Error as error:
+            raise damaged(self.path, error) from error
+
     def names(self) -> Iterator[bytes]:
         """The names of all records, in LMDB's order.
 

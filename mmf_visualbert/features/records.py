@@ -15,6 +15,7 @@ import numpy as np
 
 from mmf_visualbert import unpickle
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.features.boxes import fault
 
 KEYS_RECORD = b"keys"  # MMF's list of ids
 INFO_RECORD = b"__visualbert_store__"
@@ -292,7 +293,7 @@ def _aligned(values: np.ndarray) -> np.ndarray:
     return values if values.flags.aligned else values.copy()
 
 
-def decode(raw: memoryview, owners: Sequence[str], where: str) -> RegionRecord:
+def decode(raw: memoryview, owners: Sequence[str], where: str, check: bool = True) -> RegionRecord:
     """The record in `raw`, ours or MMF's. Arrays of a record of ours are views of `raw` where they lie aligned in it,
     and nothing of it is unpickled.
 
@@ -300,14 +301,16 @@ def decode(raw: memoryview, owners: Sequence[str], where: str) -> RegionRecord:
         raw: the record.
         owners: the keys that the record may say it belongs to.
         where: names store and record in messages.
+        check: look at the boxes, and at what else stands beside the features (see `checked`).
 
     Raises:
-        InputError: where the record is another image's, damaged, of a newer layout, or a pickle with anything but
-            arrays in it.
+        InputError: where the record is another image's, damaged, of a newer layout, a pickle with anything but arrays
+            in it, or what stands beside its features is wrong.
     """
     header = _header(raw, where)
     if header is None:
-        return from_mmf(unpickle.loads(raw, where), owners, where)
+        record = from_mmf(unpickle.loads(raw, where), owners, where)
+        return checked(record, where) if check else record
     features = _aligned(_features(raw, header, owners, where))
     count, width, height = header[3], header[5] or None, header[6] or None
     shapes = [(_BOX_DTYPE, (count, 4)), *((kind, (count,)) for kind in (_ID_DTYPE, _SCORE_DTYPE) * 2)]
@@ -315,7 +318,30 @@ def decode(raw: memoryview, owners: Sequence[str], where: str) -> RegionRecord:
         None if place == 0 else _aligned(_array(raw, dtype, shape, place, where))
         for (dtype, shape), place in zip(shapes, header[10:], strict=True)
     )
-    return RegionRecord(features, boxes, width, height, classes, scores, attributes, attribute_scores)
+    record = RegionRecord(features, boxes, width, height, classes, scores, attributes, attribute_scores)
+    return checked(record, where) if check else record
+
+
+def checked(record: RegionRecord, where: str) -> RegionRecord:
+    """A record that was read, after a look at what stands beside its features: as much of each as there are regions,
+    and boxes that are some, in the image but for a detector's rounding.
+
+    Raises:
+        InputError: saying what is not so.
+    """
+    if record.features.ndim != 2:  # which whoever reads it says, or arranges anew
+        return record
+    count, wrong = len(record.features), None
+    for name in ("boxes", "class_ids", "scores", "attribute_ids", "attribute_scores"):
+        values = getattr(record, name)
+        if values is not None and (len(values) if values.ndim else -1) != count:
+            wrong = f"{name} of shape {values.shape} beside {count} regions"
+    if record.boxes is not None and wrong is None:
+        four = record.boxes.shape == (count, 4)
+        wrong = fault(record.boxes, record.width, record.height) if four else f"boxes of shape {record.boxes.shape}"
+    if wrong is not None:
+        raise InputError(f"{where} has {wrong}; get the features again, or extract them anew")
+    return record
 
 
 def from_mmf(item: Any, owners: Sequence[str], where: str) -> RegionRecord:

@@ -54,6 +54,11 @@ class FeatureStore:
         """Whether there is a record for the image; its bytes are not touched."""
         return any(file.has(_name(name)) for name in self._names(key) for file in self.files)
 
+    def size(self, key: str) -> int | None:
+        """Bytes of the image's record, which are not touched; None where there is none."""
+        sizes = (file.size(_name(name)) for name in self._names(key) for file in self.files)
+        return next((size for size in sizes if size is not None), None)
+
     def __len__(self) -> int:
         """Number of records in all stores; an image that two stores hold counts twice."""
         return sum(len(file) - sum(file.has(name) for name in records.RESERVED) for file in self.files)

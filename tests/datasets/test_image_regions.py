@@ -52,6 +52,38 @@ def test_check_finds_another_dimension_before_training(store):
         regions.check([RegionQuery("one", "question 1")])
 
 
+def test_check_finds_images_without_regions_before_training(tmp_path):
+    """MMF's scripts write a record without regions where the detector found nothing."""
+    with lmdb.open(str(tmp_path / "mmf.lmdb"), subdir=False) as environment, environment.begin(write=True) as writer:
+        for name, count in (("full", 2), ("bare", 0)):
+            features = np.ones((count, 4), np.float32)
+            writer.put(name.encode(), pickle.dumps({"features": features, "feature_path": name}))
+    regions = ImageRegions(FeatureStore(tmp_path / "mmf.lmdb"), RegionFeatures(max_regions=3, dimension=4))
+    regions.check([RegionQuery("full", "question 1")])
+    with pytest.raises(InputError, match=r"question 2 is about an image without regions: in 'bare' and 0 more of 2"):
+        regions.check([RegionQuery("full", "question 1"), RegionQuery("bare", "question 2")])
+
+
+NUMBERS = np.array([[1, 1, 4, 4], [2, 2, 8, 8]], np.float32)
+BOXES = {
+    "numbers that are not finite": NUMBERS * [[1], [np.nan]],
+    "outside the image of 10 x 10": NUMBERS + 1e30,
+    "a right or lower edge before the left": NUMBERS[:, ::-1],
+    r"boxes of shape \(1, 4\) beside 2 regions": NUMBERS[:1],
+    r"boxes of shape \(2, 3\)": NUMBERS[:, :3],
+}
+
+
+@pytest.mark.parametrize("said", BOXES)
+def test_boxes_that_are_none_are_refused_where_they_are_read(tmp_path, said):
+    with lmdb.open(str(tmp_path / "mmf.lmdb"), subdir=False) as environment, environment.begin(write=True) as writer:
+        sizes = {"image_width": 10, "image_height": 10}
+        record = {"features": np.ones((2, 4), np.float32), "feature_path": "x", "bbox": BOXES[said], **sizes}
+        writer.put(b"x", pickle.dumps(record))
+    with pytest.raises(InputError, match=rf"mmf\.lmdb, record 'x' has .*{said}"):
+        ImageRegions(FeatureStore(tmp_path / "mmf.lmdb"), RegionFeatures(3, 4, geometry=True)).tensors("x")
+
+
 D = 5
 COUNTS = {"few": 2, "exact": 4, "many": 7}
 

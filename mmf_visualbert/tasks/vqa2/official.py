@@ -41,6 +41,12 @@ class Question(Struct, gc=False):
     question: Text
 
 
+class Asked(Struct, gc=False):
+    """A record of `questions`, where only its image matters."""
+
+    image_id: ImageId
+
+
 class GivenAnswer(Struct, gc=False):
     """What one annotator said."""
 
@@ -72,6 +78,7 @@ class ImdbRecord(Struct, gc=False):
 
 CONTENT = Schema(Content, "give VQA's official json files")
 QUESTION = Schema(Question, called="question_id")
+ASKED = Schema(Asked)
 ANNOTATION = Schema(Annotation, called="question_id")
 IMDB = Schema(ImdbRecord, "make the file again, or give VQA's official json files")
 

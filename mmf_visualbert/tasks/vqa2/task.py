@@ -17,7 +17,7 @@ from mmf_visualbert.tasks.chains import TASK as PRETRAIN_TASK
 from mmf_visualbert.tasks.vqa2.answer import ANSWER
 from mmf_visualbert.tasks.vqa2.depict import depict
 from mmf_visualbert.tasks.vqa2.leaderboard import LEADERBOARD
-from mmf_visualbert.tasks.vqa2.official import QUESTION, image_folder, image_of
+from mmf_visualbert.tasks.vqa2.official import ASKED, image_folder, image_of
 
 TABLE = "Table 1, Test-Dev"
 
@@ -30,7 +30,7 @@ def images(file: AnnotationFile) -> list[str] | None:
     names = []
     for number, record in enumerate(file.whole["questions"]):
         where = f"{file.path}, questions[{number}]"
-        names.append(image_of(QUESTION.convert(record, where).image_id, folder, where).name)
+        names.append(image_of(ASKED.convert(record, where).image_id, folder, where).name)
     return names
 
 
