@@ -19,8 +19,9 @@ FLOORS = (
     ("modules", "processors", "losses", "metrics"),
     ("datasets", "features"),
     ("tasks",),
+    ("checkpoints",),
     ("plugin",),
-    ("checkpoints", "runs", "predict", "submissions", "coverage", "pretrained", "doctor", "install_mmf", "sampleworld"),
+    ("runs", "predict", "submissions", "coverage", "pretrained", "doctor", "install_mmf", "sampleworld"),
     ("reproduce", "analysis", "benchmark"),
     ("cli", "__main__"),
 )

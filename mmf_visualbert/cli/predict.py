@@ -16,7 +16,7 @@ A line of --file is {"text": "...", "image": "KEY"}, or "image": ["LEFT", "RIGHT
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,6 @@ from mmf_visualbert.errors import InputError
 if TYPE_CHECKING:
     from mmf_visualbert.contracts import Reply
     from mmf_visualbert.features.records import RegionRecord
-    from mmf_visualbert.pretrained import VisualBERT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,12 +64,11 @@ def run(options: argparse.Namespace) -> None:
         answers=options.answers,
         head=options.head,
         attention_heads=options.heads,
-        detector=options.detector,
-        detector_weights=options.weights,
     )
     predictor = Predictor(model.model.parts, model.model.text, model.model.regions, model.task)
+    photographer = Photographs(options.detector, options.weights) if options.detector else None
     if options.file is None:
-        replies = predictor(options.text, regions(model, options, [options.image])[0], options.best)
+        replies = predictor(options.text, regions([options.image], options.features, photographer)[0], options.best)
         show(replies, options.json)
         if options.draw:
             from mmf_visualbert.pretrained.drawing import draw
@@ -80,14 +78,11 @@ def run(options: argparse.Namespace) -> None:
         return
     from mmf_visualbert.pretrained.many import answer_file
 
-    done = answer_file(
-        options.file,
-        options.out,
-        lambda texts, images: predictor.many(
-            list(zip(texts, regions(model, options, images), strict=True)), options.best, options.batch_size
-        ),
-        options.batch_size,
-    )
+    def ask(texts: Sequence[str], images: Sequence[Sequence[str]]) -> "list[list[Reply]]":
+        found = regions(images, options.features, photographer)
+        return predictor.many(list(zip(texts, found, strict=True)), options.best, options.batch_size)
+
+    done = answer_file(options.file, options.out, ask, options.batch_size)
     print(f"{done} texts answered: {options.out}")
 
 
@@ -101,20 +96,43 @@ def refuse_contradictions(options: argparse.Namespace) -> None:
         raise InputError("--draw draws on one photograph; give it with --text and --detector")
 
 
+def regions_of(
+    images: Sequence[str], features: Sequence[str] | None, detector: str | None, weights: str
+) -> list["RegionRecord"]:
+    """The regions of each image, from the stores or from the detector."""
+    return regions([images], features, Photographs(detector, weights) if detector else None)[0]
+
+
 def regions(
-    model: "VisualBERT", options: argparse.Namespace, images: Sequence[Sequence[str]]
+    images: Sequence[Sequence[str]], features: Sequence[str] | None, photographs: "Photographs | None"
 ) -> list[list["RegionRecord"]]:
-    """The regions of each text's images, from the stores or from the detector."""
+    """The regions of each text's images."""
     flat = [image for group in images for image in group]
-    if options.features:
+    if photographs is not None:
+        records = photographs(flat)
+    else:
         from mmf_visualbert.features.store import FeatureStore
 
-        store = FeatureStore(options.features)
+        store = FeatureStore(list(features or ()))
         records = [store.read(key).copy() for key in flat]
-    else:
-        records = model.records(flat, len(flat))
     waiting = iter(records)
     return [[next(waiting) for _ in group] for group in images]
+
+
+class Photographs:
+    """A detector that is built when it is first asked."""
+
+    def __init__(self, detector: str, weights: str) -> None:
+        self.detector, self.weights = detector, weights
+        self.built: Callable[[Sequence[str]], list[RegionRecord]] | None = None
+
+    def __call__(self, photographs: Sequence[str]) -> list["RegionRecord"]:
+        """The regions of each."""
+        if self.built is None:
+            from mmf_visualbert.features.extraction.photographs import Photographer
+
+            self.built = Photographer(self.detector, self.weights)
+        return self.built(photographs)
 
 
 def show(replies: Sequence["Reply"], as_json: bool) -> None:

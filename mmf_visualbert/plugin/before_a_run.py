@@ -6,6 +6,7 @@ from typing import Any
 
 from mmf_visualbert.plugin.configuration import MODEL, plain
 from mmf_visualbert.plugin.parts_of_config import check_parts
+from mmf_visualbert.plugin.pretrained import take_pretrained
 from mmf_visualbert.plugin.resuming import check_resume
 from mmf_visualbert.yaml_config import container
 
@@ -20,6 +21,8 @@ def check_before_a_run(configuration: ModuleType) -> str | None:
 
     @functools.wraps(upgrade)
     def upgrade_and_check(self: Any, config: Any) -> Any:
+        if config.get("model") == MODEL:
+            take_pretrained(config)
         upgraded = upgrade(self, config)
         if config.get("model") == MODEL:
             check_parts(plain(config))

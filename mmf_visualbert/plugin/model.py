@@ -16,6 +16,7 @@ from mmf_visualbert.modules.outputs import outputs_of
 from mmf_visualbert.modules.parts import ModelParts, build_parts
 from mmf_visualbert.plugin import run_facts
 from mmf_visualbert.plugin.mmf_fields import under_our_names
+from mmf_visualbert.plugin.pretrained import start_from
 from mmf_visualbert.yaml_config import container
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "models" / "visualbert.yaml"
@@ -49,6 +50,8 @@ class VisualBERT(BaseModel):
         self.heads = nn.ModuleDict(parts.heads)
         self.precision, self.products = parts.precision, parts.products
         self.hide_regions = config["hide_regions"]
+        if config.get("pretrained"):
+            start_from(self, config["pretrained"])
 
     @property
     def parts(self) -> ModelParts:

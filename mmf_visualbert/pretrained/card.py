@@ -4,7 +4,7 @@ from pathlib import Path
 
 import mmf_visualbert
 from mmf_visualbert import catalog
-from mmf_visualbert.pretrained.sources import Source
+from mmf_visualbert.checkpoints.sources import Source
 from mmf_visualbert.runs import LoadedModel
 
 FRONT = """---

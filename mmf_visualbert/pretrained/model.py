@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from mmf_visualbert import catalog
+from mmf_visualbert.checkpoints.sources import Said, Source, read_source
 from mmf_visualbert.contracts import OneAnswer, Reply, Sample, Task
 from mmf_visualbert.datasets.one_answer import FILL, MATCH, ranked
 from mmf_visualbert.errors import InputError
@@ -26,7 +27,6 @@ from mmf_visualbert.modules.parts import build_parts
 from mmf_visualbert.predict import Predictor
 from mmf_visualbert.pretrained.images import Photographer, records_of
 from mmf_visualbert.pretrained.saving import save
-from mmf_visualbert.pretrained.sources import Said, Source, read_source
 from mmf_visualbert.processors.regions import RegionFeatures
 from mmf_visualbert.processors.text import TextAssembler
 from mmf_visualbert.runs import LoadedModel, answers_in
@@ -92,7 +92,10 @@ class VisualBERT:
         self.source, self.report = source, source.report
         self.detector, self.detector_weights = detector or source.detector, detector_weights
         self._photographer: Photographer | None = None
-        text = TextAssembler(**{**source.text, **({"tokenizer": str(vocabulary)} if vocabulary else {})})
+        tokenizer = str(vocabulary) if vocabulary else source.text.get("tokenizer")
+        if not tokenizer:
+            raise InputError(f"{source.origin} does not say which vocabulary it reads; give it with vocabulary=")
+        text = TextAssembler(**{**source.text, "tokenizer": tokenizer})
         model = {**source.model, "precision": precision}
         if model["region_encoder"]:
             raise InputError(

@@ -17,10 +17,10 @@ from mmf_visualbert.checkpoints.commands import transformers_config
 from mmf_visualbert.checkpoints.convert import convert, heads_kept, revert
 from mmf_visualbert.checkpoints.heads import CLASSIFIERS, GROUNDING
 from mmf_visualbert.checkpoints.names import NAMINGS
+from mmf_visualbert.checkpoints.sources import BESIDE, DESCRIPTION, Source
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import write_json, write_text, writing_folder
 from mmf_visualbert.pretrained.card import model_card
-from mmf_visualbert.pretrained.sources import BESIDE, DESCRIPTION, Source
 from mmf_visualbert.processors.tokenizer_files import SETTINGS, VOCABULARY, WHOLE
 from mmf_visualbert.runs import LoadedModel
 

@@ -21,7 +21,8 @@ from mmf_visualbert.reproduce.plan import make_plan, variants
 PAGES = pages.pages()
 RUN_BY_THEIR_OWN_TEST = ("docs/extending.md", "mmf_visualbert/tasks/_template/README.md")
 MMF_COMMANDS = ("mmf_run", "mmf_predict")
-GOES_ON = ("checkpoint.resume=", "checkpoint.resume_best=")  # needs the checkpoint of an earlier run
+# Words that need the checkpoint of an earlier run, or the hub.
+GOES_ON = ("checkpoint.resume=", "checkpoint.resume_best=", "model_config.visualbert.pretrained=")
 ROOMS = ("mmf_visualbert", "projects", "tests", "tools", "docs", "benchmarks")
 each_page = pytest.mark.parametrize("page", PAGES, ids=pages.name)
 

@@ -11,10 +11,10 @@ import torch
 from task_checkpoint import checkpoint
 
 from mmf_visualbert import VisualBERT
+from mmf_visualbert.checkpoints.sources import BESIDE, DESCRIPTION
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.store import FeatureStore
 from mmf_visualbert.predict import read_predictor
-from mmf_visualbert.pretrained.sources import BESIDE, DESCRIPTION
 
 DEFAULTS = "defaults"
 
@@ -217,8 +217,7 @@ def test_files_of_others_are_told_by_their_names(runs, small_world, tmp_path, ta
     states = model.encode("a circle", image)
     torch.testing.assert_close(loaded.encode("a circle", image).text, states.text, atol=1e-5, rtol=0)
     assert loaded.fill("a [MASK]", image)[0].answer == model.fill("a [MASK]", image)[0].answer
-    # The pictures' answers are asked for in a vocabulary of BERT's, whose name nobody can look up here.
-    with pytest.raises(InputError, match="vocab"):
+    with pytest.raises(InputError, match="does not say which vocabulary it reads"):
         VisualBERT.from_pretrained(file, attention_heads=4)
 
 
