@@ -96,13 +96,6 @@ def refuse_contradictions(options: argparse.Namespace) -> None:
         raise InputError("--draw draws on one photograph; give it with --text and --detector")
 
 
-def regions_of(
-    images: Sequence[str], features: Sequence[str] | None, detector: str | None, weights: str
-) -> list["RegionRecord"]:
-    """The regions of each image, from the stores or from the detector."""
-    return regions([images], features, Photographs(detector, weights) if detector else None)[0]
-
-
 def regions(
     images: Sequence[Sequence[str]], features: Sequence[str] | None, photographs: "Photographs | None"
 ) -> list[list["RegionRecord"]]:
