@@ -15,8 +15,9 @@ import torch
 from PIL import Image
 
 from mmf_visualbert.compat.optional import require_detectron2
+from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.extraction import presets
-from mmf_visualbert.features.extraction.detector import Built, build_detector
+from mmf_visualbert.features.extraction.detector import Built, RegionDetector, build_detector
 from mmf_visualbert.features.extraction.extract import Preparation, extract
 from mmf_visualbert.features.extraction.images import ImageFile, find_images
 from mmf_visualbert.features.extraction.presets import DetectorPreset
@@ -70,6 +71,8 @@ def bare(files: list[ImageFile], preset: DetectorPreset, built: Built, args: arg
     """Seconds of detectron2's own inference on the same images, decoded and resized beforehand."""
     prepare = Preparation(preset.shortest, preset.longest, preset.resize)
     images = [{"image": prepare(file).image} for file in files]
+    if not isinstance(built.detector, RegionDetector):
+        raise InputError(f"'{preset.detector}' is none of detectron2's, beside whose own inference ours is measured")
     model = built.detector.model
     dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[args.precision]
     begin = time.perf_counter()

@@ -1,7 +1,9 @@
-"""Region features of images, by a detector of detectron2, into a feature store.
+"""Region features of images, by a detector of detectron2 or torchvision, into a feature store.
 
 visualbert extract --detector pythia_x152 --weights detectron_model_x152.pth \\
     --images images/val2014 --out features/vqa2/val2014.lmdb
+
+Photographs of one's own need no other package: --detector torchvision_r50_fpn_v2 (regions), or torchvision_grid.
 
 A run that was killed goes on where it was: give the same command again. Over several processes, GPUs or machines,
 `--out` is a folder of shards that is read as one store:
@@ -68,6 +70,8 @@ def run(options: argparse.Namespace) -> None:
     report, out = run_extraction(options)
     rate = report.extracted / report.seconds if report.seconds else 0.0
     print(f"{out}: {report.stored} of {report.images} images, {report.extracted} in this run at {rate:.2f} images/s")
+    if report.whole:
+        print(f"{len(report.whole)} images without a detection have the whole image as region, e.g. {report.whole[0]}")
     if report.failures:
         print(f"{len(report.failures)} images could not be used, e.g. {report.failures[0].problem}")
         print(f"all of them: {out}.report.json")

@@ -22,7 +22,7 @@ COMMANDS = {
     "new": "a start with your own data: a yaml for a table, or a package of your own",
     "table": "what is wrong with a table of your own, before it is trained on",
     "features": "stores of region features: build, convert, merge, describe, check",
-    "extract": "region features of images, by a detector of detectron2",
+    "extract": "region features of images, by a detector of detectron2 or torchvision",
     "convert": "weights of other VisualBERTs to ours, and back",
     "reproduce": "run the phases of one of the paper's rows, and print it beside the paper's",
     "predict": "answers of a trained model, to one text or to a file of them",

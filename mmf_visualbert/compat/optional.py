@@ -22,8 +22,7 @@ def require_detectron2() -> ModuleType:
     """The package `detectron2`, ready for its model zoo.
 
     Raises:
-        InputError: where it is missing or was built for another torch, with the command that installs it; and where
-            torchvision was, whose operators it runs on.
+        InputError: where it is missing or was built for another torch, with the command that installs it.
     """
     if not has_detectron2():
         raise InputError(
@@ -37,11 +36,7 @@ def require_detectron2() -> ModuleType:
         raise InputError(
             f"detectron2 does not fit this torch ({error}); build it again: {DETECTRON2_INSTALL} --force-reinstall"
         ) from None
-    if not importlib.import_module("torchvision.extension")._has_ops():
-        raise InputError(
-            "torchvision's compiled operators, which detectron2 runs on, do not load beside this torch; "
-            "install the torchvision that was built for it (both for CUDA or both for the CPU)"
-        )
+    importlib.import_module("torchvision.ops")  # whose operators it runs on; see `compat.torchvision_operators`
     return importlib.import_module("detectron2")
 
 

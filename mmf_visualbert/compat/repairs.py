@@ -37,6 +37,7 @@ class Repair(NamedTuple):
 REPAIRS = (
     # what is not there
     Repair("torchvision_operators.define_missing_schemas", "after", "torchvision.extension"),
+    Repair("torchvision_operators.compute_in_torch", "after", "torchvision.ops"),
     Repair("standins.provide_torchtext", "before", "mmf"),
     Repair("standins.provide_demjson", "before", "mmf"),
     Repair("python_names.restore_mapping", "after", "mmf.utils.logger"),

@@ -64,6 +64,12 @@ def test_torchvision_operators(monkeypatch):
     assert repair("torchvision_operators.define_missing_schemas", made) is None, "now it is there"
 
 
+def test_operators_in_torch(monkeypatch):
+    """Where compiled ones load nothing is done; that ours are theirs, `test_box_kernels.py` shows."""
+    monkeypatch.setitem(sys.modules, "torchvision.extension", module(_has_ops=lambda: True))
+    leaves("torchvision_operators.compute_in_torch", module())
+
+
 def test_torchtext(packages, no_stand_ins, monkeypatch):
     packages(mmf__utils__vocab="import nothing")
     assert repair("standins.provide_torchtext") is None

@@ -1,7 +1,7 @@
 """A detectron2 detector that gives a feature for every region. detectron2 is imported where a detector is built."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -150,16 +150,31 @@ class CaffeStem(nn.Module):
         return functional.max_pool2d(self.conv1(images).relu(), kernel_size=3, stride=2, ceil_mode=True)
 
 
+class Detector(Protocol):
+    """What finds regions in images, or takes given ones, and gives their features."""
+
+    @property
+    def dimension(self) -> int:
+        """D."""
+
+    @property
+    def precision(self) -> str:
+        """`fp32`, `bf16` or `fp16`."""
+
+    def __call__(self, images: list[Tensor], given: list[Tensor] | None = None) -> list[Regions]:
+        """Regions of a batch of images of the same size: see `RegionDetector`."""
+
+
 class Built(NamedTuple):
     """A detector, and what its store has to say about its weights: a name and a hash."""
 
-    detector: RegionDetector
+    detector: Detector
     weights: str
     weights_hash: str
 
 
 def build_detector(preset: DetectorPreset, weights: str, device: str = "cpu", precision: str = "fp32") -> Built:
-    """The detector of a preset.
+    """The detector of a preset: detectron2's, or torchvision's where the preset's format is that.
 
     Args:
         preset: what to build.
@@ -170,6 +185,10 @@ def build_detector(preset: DetectorPreset, weights: str, device: str = "cpu", pr
     Raises:
         InputError: where detectron2 is missing, or config, layer, dimension and weights do not fit together.
     """
+    if preset.format == "torchvision":
+        from mmf_visualbert.features.extraction.torchvision_detector import build_torchvision
+
+        return build_torchvision(preset, weights, device, precision)
     require_detectron2()
     path, seed = _weights_path(preset, weights)
     attributes = dict(preset.attributes)

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.features.extraction.detector import Built, RegionDetector, Regions
+from mmf_visualbert.features.extraction.detector import Built, Detector, Regions
 from mmf_visualbert.features.extraction.given_boxes import GivenBoxes, check_boxes
 from mmf_visualbert.features.extraction.images import (
     ImageFile,
@@ -49,6 +49,7 @@ class Report(NamedTuple):
         extracted: number made by this run.
         seconds: this run took, models not built.
         failures: images that are not in the store.
+        whole: keys of the images in which this run's detector found nothing, so that the whole image is their region.
     """
 
     images: int
@@ -56,6 +57,7 @@ class Report(NamedTuple):
     extracted: int
     seconds: float
     failures: list[Failure]
+    whole: list[str] = []  # noqa: RUF012  # never changed
 
     def save(self, path: Path) -> None:
         """Writes it as JSON."""
@@ -203,7 +205,7 @@ def extract(
         todo = [batch for batch in run.plan(batch_size) if any(file.key not in writer for file, _ in batch)]
         run.work(writer, todo, workers, progress, commit_seconds)
         stored = sum(1 for _ in writer.keys())
-        report = Report(len(files), stored, run.extracted, time.monotonic() - started, run.failures)
+        report = Report(len(files), stored, run.extracted, time.monotonic() - started, run.failures, run.whole)
         report.save(Path(f"{out}.report.json"))
         if not stored:
             raise InputError(f"none of the {len(files)} images could be used; {out}.report.json says why")
@@ -217,13 +219,14 @@ class _Run:
         self,
         files: Sequence[ImageFile],
         preset: DetectorPreset,
-        detector: RegionDetector,
+        detector: Detector,
         boxes: GivenBoxes | None,
         strict: bool,
     ) -> None:
         self.files, self.detector, self.strict = files, detector, strict
         self.prepare = Preparation(preset.shortest, preset.longest, preset.resize, preset.whole_image, boxes)
         self.failures: list[Failure] = []
+        self.whole: list[str] = []
         self.extracted = 0
 
     def refuse_unwanted(self, writer: FeatureStoreWriter) -> None:
@@ -297,8 +300,9 @@ class _Run:
         if key in writer:
             return
         if not len(regions.features):
-            self.fail(Failure(*prepared.file, "the detector finds no region in it"))
-            return
+            height, width = prepared.image.shape[1:]
+            (regions,) = self.detector([prepared.image], [torch.tensor([[0.0, 0.0, width, height]])])
+            self.whole.append(key)
         record = to_record(prepared, regions)
         wrong = writer.problem(record)
         if wrong is not None:

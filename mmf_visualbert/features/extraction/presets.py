@@ -14,7 +14,7 @@ from mmf_visualbert.features.extraction import choices
 from mmf_visualbert.features.extraction.selection import Selection
 
 FOLDER = choices.DETECTORS
-WEIGHT_FORMATS = ("detectron2", "maskrcnn_benchmark")
+WEIGHT_FORMATS = ("detectron2", "maskrcnn_benchmark", "torchvision")
 RESIZES = ("pillow", "opencv")
 
 
@@ -24,11 +24,12 @@ class DetectorPreset:
 
     Attributes:
         detector: the name that the store states.
-        config: a config of detectron2's model zoo, or the path of a yaml.
-        overrides: detectron2 keys that differ from it, as `MODEL.RESNETS.DEPTH: 152`.
+        config: a config of detectron2's model zoo, or the path of a yaml; of torchvision the name of a model.
+        overrides: detectron2 keys that differ from it, as `MODEL.RESNETS.DEPTH: 152`; torchvision's keywords.
         weights: where the weights are published: a URL, or `zoo` for the model zoo's own.
-        format: names of the weights, `detectron2` or `maskrcnn_benchmark`.
-        layer: `fc6`, `fc7` (first and second layer of an FPN box head) or `res5` (mean over a C4 head's last stage).
+        format: names of the weights, `detectron2`, `maskrcnn_benchmark`, or `torchvision` for a model of torchvision's.
+        layer: `fc6`, `fc7` (first and second layer of an FPN box head) or `res5` (mean over a C4 head's last stage); of
+            torchvision `fc7` (the last layer of its box head) or `grid` (cells of a ResNet's last map).
         dimension: D; 0 takes what the detector's layer has.
         selection: which proposals are kept.
         given_boxes: regions are given, not proposed.
