@@ -161,9 +161,38 @@ class RegionEncoder(nn.Module):
 
 
 class Loss(Protocol):
-    """A loss: a module without weights of its own."""
+    """A loss: a module without weights of its own, a mean over the samples of a batch unless it is a `CountedLoss`."""
 
     def __call__(self, sample_list: Batch, model_output: Batch) -> Tensor:
+        """The loss of a batch, ()."""
+
+
+class Mean(NamedTuple):
+    """A mean before its division, so that the shares of several processes can be added up.
+
+    Attributes:
+        total: (), with its gradient.
+        count: (), what it is divided by; 0 where there is nothing to count.
+    """
+
+    total: Tensor
+    count: Tensor
+
+    @property
+    def value(self) -> Tensor:
+        """The mean, (); 0, with a gradient of 0, where nothing was counted."""
+        return self.total / self.count.masked_fill(self.count == 0, 1).to(self.total.dtype)
+
+
+class CountedLoss(nn.Module):
+    """A loss that is a mean over something else than samples: words, phrases, regions."""
+
+    @abstractmethod
+    def mean(self, sample_list: Batch, model_output: Batch) -> Mean:
+        """The loss of a batch, not yet divided."""
+
+    @abstractmethod
+    def forward(self, sample_list: Batch, model_output: Batch) -> Tensor:
         """The loss of a batch, ()."""
 
 

@@ -6,22 +6,27 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmf_visualbert.catalog import register
+from mmf_visualbert.contracts import CountedLoss, Mean
 
 
 @register("loss", "visualbert_masked_lm")
-class MaskedLM(nn.Module):
+class MaskedLM(CountedLoss):
     """L = -(1 / M) sum over the M masked word pieces of the batch of log p(word piece), §3.3 objective 1.
 
-    0, with a gradient of 0, for a batch without a masked word piece. Over several ranks the gradient is the mean of the
-    ranks' gradients, each over its own M, as in the authors' code.
+    0, with a gradient of 0, for a batch without a masked word piece. M is that of the whole batch, on however many
+    processes it is; the authors' code takes the mean over GPUs of the means over each one's own.
     """
 
-    def forward(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Tensor:
-        """Reads `masked_lm_labels` (..., T), -1 where not masked, and `masked_lm_logits` (M, V). Gives ()."""
+    def mean(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Mean:
+        """Reads `masked_lm_labels` (..., T), -1 where not masked, and `masked_lm_logits` (M, V)."""
         labels = sample_list["masked_lm_labels"]
         gold = labels[labels != -1]
         logits = model_output["masked_lm_logits"].float()
-        return functional.cross_entropy(logits, gold, reduction="sum") / max(1, gold.numel())
+        return Mean(functional.cross_entropy(logits, gold, reduction="sum"), gold.new_tensor(gold.numel()))
+
+    def forward(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Tensor:
+        """The loss of a batch, ()."""
+        return self.mean(sample_list, model_output).value
 
 
 @register("loss", "visualbert_sentence_image")

@@ -26,7 +26,7 @@ def gather_by_id(ids: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
     for value in values:
         if len(value) != len(ids):
             raise ValueError(f"{len(ids)} ids, but a value of shape {tuple(value.shape)}")
-    ids, *gathered = (_gather(tensor) for tensor in (ids, *values))
+    ids, *gathered = (gather(tensor) for tensor in (ids, *values))
     order = torch.argsort(ids, stable=True)
     ordered = ids[order]
     first = torch.ones_like(ordered, dtype=torch.bool)
@@ -35,7 +35,7 @@ def gather_by_id(ids: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
     return tuple(value[kept] for value in gathered)
 
 
-def _gather(tensor: Tensor) -> Tensor:
+def gather(tensor: Tensor) -> Tensor:
     """The tensors of all ranks along dimension 0, in the order of the ranks."""
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return tensor

@@ -21,8 +21,10 @@ from mmf_visualbert.yaml_config import container, read_yaml
 
 MODEL = "visualbert"
 DATASETS = "visualbert_"
-# Keys that MMF reads although its defaults do not have them.
+# Keys that MMF reads although its defaults do not have them, and ours beside its own.
 READ_BY_BOTH = (
+    "training.skip_bad_samples",
+    "distributed.timeout",
     "learning_rate",
     "includes",
     "training.max_grad_l2_norm",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from mmf.common.registry import registry
 from mmf.common.sample import Sample
 from mmf.datasets.base_dataset import BaseDataset
@@ -16,6 +17,7 @@ from mmf_visualbert.datasets.draws import repeatable_draws
 from mmf_visualbert.datasets.order import Place
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.plugin import run_facts
+from mmf_visualbert.plugin.shared_losses import NOT_COUNTED
 from mmf_visualbert.yaml_config import container
 
 
@@ -44,7 +46,10 @@ class VisualBERTDataset(BaseDataset):
         if not isinstance(place, Place):
             return Sample(self.dataset[place])
         with repeatable_draws(place.draw if self.dataset_type == "train" else None):
-            return Sample(self.dataset[place.sample])
+            sample = Sample(self.dataset[place.sample])
+        if not place.counted:
+            sample[NOT_COUNTED] = torch.tensor(True)
+        return sample
 
     def format_for_prediction(self, report: Mapping) -> list[dict]:
         """Leaderboard entries of one batch; `report` holds `id` and `scores` of all ranks."""

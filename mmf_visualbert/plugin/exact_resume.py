@@ -132,6 +132,7 @@ def begin_update(trainer: Any) -> None:
     if run is None or trainer.config.model != MODEL:
         return
     order = loaders_of(trainer.train_loader)[0].sampler
+    run.update = trainer.num_updates + 1
     if isinstance(order, EpochOrder):
         run.samples = min(run.samples + order.batch_size, order.length)
     seed = seed_from(run.seed, rank(), trainer.current_iteration)

@@ -17,6 +17,7 @@ from mmf_visualbert.modules.parts import ModelParts, build_parts
 from mmf_visualbert.plugin import run_facts
 from mmf_visualbert.plugin.mmf_fields import under_our_names
 from mmf_visualbert.plugin.pretrained import start_from
+from mmf_visualbert.plugin.no_numbers import check_losses
 from mmf_visualbert.yaml_config import container
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "models" / "visualbert.yaml"
@@ -77,6 +78,12 @@ class VisualBERT(BaseModel):
                 "of a phase that has a head with scores, as fine-tuning has"
             )
         return outputs
+
+    def __call__(self, sample_list: Mapping[str, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """What `forward` gives, and `losses` by term, which are looked at."""
+        output = super().__call__(sample_list, *args, **kwargs)
+        check_losses(self, sample_list, output.get("losses", {}))
+        return output
 
     def get_optimizer_parameters(self, config: Any) -> list[dict[str, Any]]:
         """Two groups: with weight decay, and biases and LayerNorms without (as BERT)."""

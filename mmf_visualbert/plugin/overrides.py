@@ -29,6 +29,7 @@ DECLARED: dict[str, type] = {
     "training.local_rank": int,
     "training.batch_size_per_device": int,
     "training.max_grad_l2_norm": float,
+    "training.skip_bad_samples": int,
     "training.resume": bool,
     "training.resume_best": bool,
     "training.load_pretrained": bool,
@@ -37,6 +38,7 @@ DECLARED: dict[str, type] = {
     "checkpoint.resume_file": str,
     "checkpoint.resume_zoo": str,
     "distributed.init_method": str,
+    "distributed.timeout": float,
     "optimizer.type": str,
     "scheduler.type": str,
 }

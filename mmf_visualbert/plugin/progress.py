@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 SECTION = "visualbert"  # of a checkpoint
+KEPT = ("datasets", "seed", "run", "epoch", "samples", "evaluated", "skipped")
 _NAME = "visualbert_progress"
 
 
@@ -20,7 +21,10 @@ class Progress:
         epoch: the one begun last, from 1; whatever the number of processes.
         samples: how many of its samples were trained on, of all processes together.
         evaluated: the update after which the last evaluation was judged.
+        skipped: samples without a loss that is a number, which were passed over.
         resumed: MMF's trainer, where the epoch was begun before this process, until it begins again.
+        update: the one that is being made, from 1.
+        passes_over: whether it is made without a step.
     """
 
     datasets: str
@@ -29,19 +33,22 @@ class Progress:
     epoch: int = 0
     samples: int = 0
     evaluated: int = 0
+    skipped: int = 0
     resumed: Any = None
+    update: int = 0
+    passes_over: bool = False
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps, in plain values."""
-        return {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "resumed"}
+        return {name: getattr(self, name) for name in KEPT}
 
     def restore(self, checkpoint: Mapping[str, Any], trainer: Any) -> None:
         """Takes over what a checkpoint kept, unless it was of other data; those of release 0.1.0 kept nothing."""
         state = checkpoint.get(SECTION)
         if not isinstance(state, Mapping) or state.get("datasets") != self.datasets:
             return
-        for name in self.state():
-            setattr(self, name, state[name])
+        for name in KEPT:
+            setattr(self, name, state.get(name, getattr(self, name)))
         self.resumed = trainer
 
     def begin_epoch(self) -> None:

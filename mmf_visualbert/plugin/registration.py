@@ -16,6 +16,7 @@ from mmf_visualbert import catalog
 from mmf_visualbert.plugin.datasets import dataset_builder
 from mmf_visualbert.plugin.run_facts import train_samples
 from mmf_visualbert.plugin.timer import start_if_asked
+from mmf_visualbert.plugin.shared_losses import mmf_loss
 from mmf_visualbert.plugin.training_length import training_updates
 
 
@@ -40,7 +41,7 @@ def hand_over(kind: str, name: str) -> None:
     elif kind == "processor":
         registry.register_processor(name)(mmf_processor(part))
     elif kind == "loss":
-        registry.register_loss(name)(part)
+        registry.register_loss(name)(mmf_loss(part))
     elif kind == "metric":
         registry.register_metric(name)(mmf_metric(name, part))
     elif kind == "optimizer":

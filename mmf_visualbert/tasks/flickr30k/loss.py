@@ -3,16 +3,17 @@
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmf_visualbert.catalog import register
+from mmf_visualbert.contracts import CountedLoss, Mean
 from mmf_visualbert.errors import InputError
 
 REDUCTIONS = ("phrases", "released")
 
 
 @register("loss", "visualbert_phrase_cross_entropy")
-class PhraseCrossEntropy(nn.Module):
+class PhraseCrossEntropy(CountedLoss):
     """Cross entropy with the target spread evenly over all matching regions (Appendix D, "the same [...] as on VQA").
 
     For a phrase with n matching regions: - 1/n · sum over them of log p. Phrases without a match, or cut off with the
@@ -35,7 +36,11 @@ class PhraseCrossEntropy(nn.Module):
         self.reduction = reduction
 
     def forward(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Tensor:
-        """The loss, a scalar; 0 with a gradient of 0 where no phrase has a target.
+        """The loss, a scalar; 0 with a gradient of 0 where no phrase has a target."""
+        return self.mean(sample_list, model_output).value
+
+    def mean(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Mean:
+        """The sum over the phrases that have a target, and their number, or that of the captions.
 
         Args:
             sample_list: `phrase_targets` (B, E, R) bool, `phrase_mask` (B, E) bool, `phrase_positions` (B, E) int64.
@@ -51,5 +56,5 @@ class PhraseCrossEntropy(nn.Module):
         cross_entropy = -chosen / sizes.clamp(min=1)
         if self.reduction == "released":
             entropy = sizes.clamp(min=1).log()
-            return (cross_entropy - entropy * (sizes > 0)).sum() / len(targets)
-        return cross_entropy.sum() / (sizes > 0).sum().clamp(min=1)
+            return Mean((cross_entropy - entropy * (sizes > 0)).sum(), sizes.new_tensor(len(targets)))
+        return Mean(cross_entropy.sum(), (sizes > 0).sum())

@@ -7,11 +7,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmf_visualbert.catalog import register
+from mmf_visualbert.contracts import CountedLoss, Mean
 from mmf_visualbert.errors import InputError
 
 
 @register("loss", "visualbert_label_cross_entropy")
-class LabelCrossEntropy(nn.Module):
+class LabelCrossEntropy(CountedLoss):
     """L = -(1 / sum_b w_b) sum_b w_b log softmax(scores_b)[target_b], w the weight of the target's class.
 
     Args:
@@ -28,7 +29,11 @@ class LabelCrossEntropy(nn.Module):
         self.register_buffer("weights", weights, persistent=False)
 
     def forward(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Tensor:
-        """Reads `targets` (B,) int64 and `scores` (B, N) logits. Gives ().
+        """The loss of a batch, ()."""
+        return self.mean(sample_list, model_output).value
+
+    def mean(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Mean:
+        """Reads `targets` (B,) int64 and `scores` (B, N) logits.
 
         Raises:
             InputError: where there are not as many weights as labels.
@@ -36,8 +41,10 @@ class LabelCrossEntropy(nn.Module):
         scores = model_output["scores"].float()
         if self.weights is not None and len(self.weights) != scores.size(1):
             raise InputError(f"there are {len(self.weights)} class_weights for {scores.size(1)} labels; give each one")
+        targets = sample_list["targets"]
         weights = None if self.weights is None else self.weights.to(scores.device)
-        return functional.cross_entropy(scores, sample_list["targets"], weights)
+        count = targets.new_tensor(len(targets)) if weights is None else weights[targets].sum()
+        return Mean(functional.cross_entropy(scores, targets, weights, reduction="sum"), count)
 
 
 @register("loss", "visualbert_binary_cross_entropy")

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from mmf_visualbert.catalog import register
+from mmf_visualbert.contracts import CountedLoss, Mean
 
 
 @register("loss", "visualbert_region_classes")
-class RegionClasses(nn.Module):
+class RegionClasses(CountedLoss):
     """L = -(w / N) sum over the batch's N regions of log p(class), the whole image being background.
 
     It keeps the RoI backbone able to tell objects apart. R2C has w = 1 (utils/detector.py, cnn_regularization_loss),
@@ -23,7 +24,12 @@ class RegionClasses(nn.Module):
         super().__init__()
         self.weight = weight
 
-    def forward(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Tensor:
-        """Reads `region_classes` and `region_mask` (B, R) and `region_class_logits` (N, 81). Gives ()."""
+    def mean(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Mean:
+        """Reads `region_classes` and `region_mask` (B, R) and `region_class_logits` (N, 81)."""
         classes = sample_list["region_classes"][sample_list["region_mask"]]
-        return self.weight * functional.cross_entropy(model_output["region_class_logits"].float(), classes)
+        total = functional.cross_entropy(model_output["region_class_logits"].float(), classes, reduction="sum")
+        return Mean(self.weight * total, classes.new_tensor(classes.numel()))
+
+    def forward(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Tensor:
+        """The loss of a batch, ()."""
+        return self.mean(sample_list, model_output).value
