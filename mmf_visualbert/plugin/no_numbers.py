@@ -15,7 +15,7 @@ from mmf_visualbert.compat.replace import replace
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.metrics.gather import gather_by_id
 from mmf_visualbert.plugin import progress
-from mmf_visualbert.plugin.shared_losses import NOT_COUNTED, SharedLoss, mean_of
+from mmf_visualbert.plugin.shared_losses import NOT_COUNTED, SharedLoss, ids_of, mean_of
 
 logger = logging.getLogger(__name__)
 ALLOWED = "skip_bad_samples"
@@ -65,7 +65,7 @@ def check_losses(model: nn.Module, batch: Mapping[str, Any], losses: dict[str, t
     if not losses or bool(torch.stack([value.detach().float().mean() for value in losses.values()]).isfinite().all()):
         return
     terms = [term for term, value in losses.items() if not bool(value.detach().isfinite().all())]
-    ids, bad = batch["id"], samples_without_number(model, batch)
+    ids, bad = ids_of(batch), samples_without_number(model, batch)
     if world_size() > 1 and all(isinstance(loss.loss_criterion, SharedLoss) for loss in model.losses.losses):
         ids, bad = gather_by_id(ids, ids, bad)  # ours are no numbers on all processes alike
     run = progress.of_this_run()
@@ -105,8 +105,8 @@ def mend(weight: str | None, bad: int, training: bool) -> str:
 
 def samples_without_number(model: nn.Module, batch: Mapping[str, Any]) -> torch.Tensor:
     """Which samples of this process's share (B,) have a loss that is no number also where each is a batch by itself."""
-    size = len(batch["id"])
-    bad = torch.zeros(size, dtype=torch.bool, device=batch["id"].device)
+    ids = ids_of(batch)
+    size, bad = len(ids), torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
     if NOT_COUNTED in batch:
         return bad
     with torch.no_grad():

@@ -15,8 +15,8 @@ from mmf.modules.metrics import BaseMetric
 from mmf_visualbert import catalog
 from mmf_visualbert.plugin.datasets import dataset_builder
 from mmf_visualbert.plugin.run_facts import train_samples
-from mmf_visualbert.plugin.timer import start_if_asked
 from mmf_visualbert.plugin.shared_losses import mmf_loss
+from mmf_visualbert.plugin.timer import start_if_asked
 from mmf_visualbert.plugin.training_length import training_updates
 
 

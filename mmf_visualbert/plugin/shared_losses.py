@@ -11,6 +11,7 @@ from mmf_visualbert.compat.distributed import world_size
 from mmf_visualbert.contracts import CountedLoss, Mean
 
 NOT_COUNTED = "not_counted"  # () in a sample that stands in for none, see `datasets.order.Place`
+IDS = ("id", "question_id", "image_id")
 
 
 class SharedLoss(nn.Module):
@@ -47,7 +48,7 @@ def mean_of(loss: Any, sample_list: Mapping[str, Any], model_output: Mapping[str
     if isinstance(loss, CountedLoss):
         return loss.mean(sample_list, model_output)
     value = loss(sample_list, model_output)
-    count = value.new_tensor(len(sample_list["id"]))
+    count = value.new_tensor(len(ids_of(sample_list)))
     return Mean(value * count, count)
 
 
@@ -70,7 +71,18 @@ def shared(mean: Mean, counted: bool) -> Tensor:
 
 def batch_size(sample_list: Mapping[str, Any]) -> int:
     """Number of samples of a batch on all processes together."""
-    size = sample_list["id"].new_tensor(0 if NOT_COUNTED in sample_list else len(sample_list["id"]))
+    ids = ids_of(sample_list)
+    size = ids.new_tensor(0 if NOT_COUNTED in sample_list else len(ids), dtype=torch.int64)
     if world_size() > 1:
         dist.all_reduce(size)
     return int(size)
+
+
+def ids_of(sample_list: Mapping[str, Any]) -> Tensor:
+    """What names the samples of a batch (B,): ours have `id`, those of MMF's data sets others."""
+    for name in IDS:
+        value = sample_list.get(name)
+        if isinstance(value, Tensor) and value.dim() == 1 and not value.is_floating_point():
+            return value
+    first = next(value for value in sample_list.values() if isinstance(value, Tensor) and value.dim())
+    return torch.arange(len(first), device=first.device)
