@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 from mmf_visualbert.ending import finish
+from mmf_visualbert.plugin.preemption import listening
 from mmf_visualbert.plugin.processes import together
 
 
@@ -20,6 +21,7 @@ def predict() -> None:
 
 def run_command(command: Callable[[], None]) -> None:
     """Run one of MMF's commands; where it fails, exit with the code that `ending.finish` gives."""
-    code = finish(lambda: together(command), "mmf_visualbert")
+    with listening():
+        code = finish(lambda: together(command), "mmf_visualbert")
     if code:
         sys.exit(code)

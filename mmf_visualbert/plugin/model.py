@@ -18,6 +18,7 @@ from mmf_visualbert.plugin import run_facts
 from mmf_visualbert.plugin.mmf_fields import under_our_names
 from mmf_visualbert.plugin.pretrained import start_from
 from mmf_visualbert.plugin.no_numbers import check_losses
+from mmf_visualbert.plugin.preemption import stop_if_asked
 from mmf_visualbert.yaml_config import container
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "models" / "visualbert.yaml"
@@ -81,6 +82,8 @@ class VisualBERT(BaseModel):
 
     def __call__(self, sample_list: Mapping[str, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
         """What `forward` gives, and `losses` by term, which are looked at."""
+        if not self.training:
+            stop_if_asked()
         output = super().__call__(sample_list, *args, **kwargs)
         check_losses(self, sample_list, output.get("losses", {}))
         return output

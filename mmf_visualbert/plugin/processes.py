@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -15,9 +16,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import distributed as dist
+from torch import multiprocessing
 
 from mmf_visualbert.compat.replace import replace
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.plugin.preemption import REQUEUE
 
 SECONDS = 1800.0  # where distributed.timeout is not set
 SEARCH = 5.0  # seconds in which processes that are left look for those that are gone
@@ -199,6 +202,10 @@ def together(command: Callable[[], None]) -> None:
         command()
         if dist.is_initialized():
             dist.barrier()
+    except multiprocessing.ProcessExitedException as error:
+        if error.exit_code != REQUEUE:
+            raise
+        sys.exit(REQUEUE)  # as the process that MMF has started did
     except RuntimeError as error:
         if not _COMPANY or not CONNECTION.search(str(error)):
             raise
