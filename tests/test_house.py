@@ -22,6 +22,18 @@ FLOORS = (
     ("checkpoints",),
     ("plugin",),
     ("runs", "predict", "submissions", "coverage", "pretrained", "doctor", "install_mmf", "sampleworld"),
+    (
+        "checkpoints",
+        "runs",
+        "predict",
+        "submissions",
+        "coverage",
+        "pretrained",
+        "doctor",
+        "launching",
+        "install_mmf",
+        "sampleworld",
+    ),
     ("reproduce", "analysis", "benchmark"),
     ("cli", "__main__"),
 )

@@ -24,6 +24,7 @@ COMMANDS = {
     "features": "stores of region features: build, convert, merge, describe, check",
     "extract": "region features of images, by a detector of detectron2 or torchvision",
     "convert": "weights of other VisualBERTs to ours, and back",
+    "launch": "write the script that trains on several devices and machines: Slurm's, or torchrun's",
     "reproduce": "run the phases of one of the paper's rows, and print it beside the paper's",
     "predict": "answers of a trained model, to one text or to a file of them",
     "submission": "check and write leaderboard files",
