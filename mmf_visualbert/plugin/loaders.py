@@ -12,7 +12,7 @@ from mmf_visualbert.datasets.draws import seed_from
 from mmf_visualbert.datasets.order import EpochIndices, EpochOrder
 from mmf_visualbert.plugin import progress
 from mmf_visualbert.plugin.configuration import MODEL
-from mmf_visualbert.plugin.preemption import let_the_parent_end_it
+from mmf_visualbert.plugin.workers import begin_worker
 
 
 def order_samples(build: ModuleType) -> str | None:
@@ -63,7 +63,7 @@ def ordered(dataset: Any, shuffle: bool, arguments: dict[str, Any]) -> dict[str,
     order = kind(len(dataset), arguments["batch_size"] * world_size(), shuffle, rank(), world_size())
     kept = {name: value for name, value in arguments.items() if name not in ("shuffle", "sampler")}
     # A generator of its own: a loader that begins takes nothing from the random numbers of the run.
-    return {"worker_init_fn": let_the_parent_end_it, **kept, "sampler": order, "generator": torch.Generator()}
+    return {"worker_init_fn": begin_worker, **kept, "sampler": order, "generator": torch.Generator()}
 
 
 def base_seed(config: Any) -> int:

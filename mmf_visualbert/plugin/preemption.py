@@ -154,22 +154,3 @@ def stop_if_asked() -> None:
             f"mmf_visualbert: stopped by {name} after update {update}; go on with checkpoint.resume=true\n"
         )
     sys.exit(REQUEUE)
-
-
-def let_the_parent_end_it(number: int) -> None:
-    """Begins a loader's worker: a scheduler's signals reach every process of a job, and the last update needs it.
-
-    Only what its own parent sends ends it.
-
-    Args:
-        number: of the worker.
-    """
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    parent = os.getppid()
-
-    def wait() -> None:
-        while signal.sigwaitinfo(SIGNALS).si_pid != parent:
-            pass
-        os._exit(0)
-
-    threading.Thread(target=wait, daemon=True).start()

@@ -17,10 +17,13 @@ touch {folder}/current.ckpt
 [ "$(wc -l < srun.log)" -lt 3 ] && exit 75
 exit 0
 """
+SCONTROL = """#!/bin/bash
+echo "$@" > again
+"""
 
 
 @pytest.fixture
-def scheduler(tmp_path, monkeypatch):
+def scheduler(tmp_path):
     """A folder with Slurm's commands; gives a function that runs a script as often as it is requeued."""
     for name, text in {
         "srun": SRUN.format(folder=tmp_path / "run"),

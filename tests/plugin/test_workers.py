@@ -1,0 +1,49 @@
+"""Workers of a loader: what a scheduler sends passes them by, and batches arrive without shared memory."""
+
+import os
+import signal
+
+import pytest
+import torch
+
+from mmf_visualbert.plugin import workers
+
+
+class Samples(torch.utils.data.Dataset):
+    """Of each kind of tensor; the third is read after a scheduler's signals."""
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        if index == 2:
+            for each in workers.SIGNALS:  # not the parent's
+                os.kill(os.getpid(), each)
+        return {
+            "float": torch.full((3,), float(index)),
+            "half": torch.full((2,), index, dtype=torch.bfloat16),
+            "bool": torch.tensor(index % 2 == 0),
+            "empty": torch.zeros(0, 2, dtype=torch.int64),
+        }
+
+
+def batches(samples):
+    return list(samples)
+
+
+@pytest.mark.parametrize("free", [0, 1 << 40])
+def test_signals_pass_by_and_tensors_arrive(monkeypatch, free):
+    monkeypatch.setattr(workers, "room", lambda: free)
+    loader = torch.utils.data.DataLoader(
+        Samples(), batch_size=2, num_workers=1, collate_fn=batches, worker_init_fn=workers.begin_worker
+    )
+    read = [sample for batch in loader for sample in batch]
+    assert len(read) == 4
+    for index, sample in enumerate(read):
+        for name, value in Samples()[0].items():
+            assert sample[name].dtype == value.dtype and sample[name].shape == value.shape
+            assert name == "empty" or float(sample[name].reshape(-1)[0]) == float(
+                index % 2 == 0 if name == "bool" else index
+            )
+    assert bool(read[0]["float"].is_shared()) == (free > 0), "by value where there is no room"
+    assert signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN
