@@ -1,9 +1,10 @@
-"""Kills trainings -9 and lets them go on, until they end; their ends have to be that of one never killed, bit for bit.
+"""Stops trainings and lets them go on, until they end; their ends have to be that of one never stopped, bit for bit.
 
-    python tests/kills.py CONFIG --kills 50 [--written 10] [key=value ...]
+    python tests/kills.py CONFIG --kills 50 [--written 10] [--signals 10] [key=value ...]
 
 Each training is a process of its own, forked from this one, which has imported what takes long. A part of the kills
-comes at random moments, the rest in the middle of writing a checkpoint: between two calls that change the disk.
+(-9) comes at random moments, the rest in the middle of writing a checkpoint: in place of a call that changes the disk.
+Signals are what a scheduler sends, which then starts the training again.
 """
 
 import argparse
@@ -15,12 +16,14 @@ import signal
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
+from mmf_visualbert.plugin.preemption import REQUEUE
 from mmf_visualbert.plugin.save_folder import LOCK
 
 CALLS = ("write", "fsync", "replace", "link", "unlink")  # of `os`, that change the disk
@@ -31,53 +34,47 @@ class Tried(NamedTuple):
     """What came of it.
 
     Attributes:
-        kills: how many processes were killed.
-        writing: how many of them while they wrote a checkpoint.
-        lengths: in how many processes each training came to its end.
+        stops: how many processes were stopped, by kind.
+        processes: in how many processes each training came to its end.
         differing: what of the ends was not equal.
     """
 
-    kills: int
-    writing: int
-    lengths: list[int]
+    stops: Counter[str]
+    processes: list[int]
     differing: list[str]
 
 
-def try_kills(words: list[str], kills: int, writing: int, seed: int, folder: Path) -> Tried:
-    """Trains once without a kill, and then as often as it takes for all kills.
+def try_stops(words: list[str], plan: Counter[str], seed: int, folder: Path) -> Tried:
+    """Trains once without a stop, and then as often as it takes for all stops.
 
     Args:
         words: of the command line, without `env.save_dir`.
-        kills: how many, of which `writing` while a checkpoint is written.
-        writing: see there.
-        seed: of the moments.
+        plan: how many stops of each kind: "killed" at any moment, "writing" a checkpoint, by a "signal".
+        seed: of their order and moments.
         folder: an empty one.
     """
     draws = random.Random(seed)
     begun = time.monotonic()
     assert wait(start(words, folder / "never")) == 0, (folder / "never.log").read_text()[-2000:]
     seconds = time.monotonic() - begun
-    plan = [True] * writing + [False] * (kills - writing)
-    draws.shuffle(plan)
-    tried = Tried(0, 0, [], [])
-    while plan:
-        processes = 0
-        for last in (False, True):
-            while plan and not last:
-                at_write = draws.randrange(1, 40) if plan[-1] else None
-                process = start(words, folder / "killed", at_write)
-                code = wait(process, None if plan[-1] else draws.uniform(0, seconds))
-                processes += 1
-                if code != -signal.SIGKILL:
-                    assert code == 0, (folder / "killed.log").read_text()[-2000:]
-                    break
-                tried = tried._replace(kills=tried.kills + 1, writing=tried.writing + plan.pop())
-        if code != 0:
-            assert wait(start(words, folder / "killed")) == 0, (folder / "killed.log").read_text()[-2000:]
+    kinds = sorted(plan.elements())
+    draws.shuffle(kinds)
+    tried = Tried(Counter(), [], [])
+    while kinds:
+        processes, code = 0, -1
+        while code != 0:
+            kind = kinds[-1] if kinds else None
+            process = start(words, folder / "stopped", draws.randrange(1, 40) if kind == "writing" else None)
+            moment = draws.uniform(0, seconds) if kind in ("killed", "signal") else None
+            code = wait(process, moment, signal.SIGUSR1 if kind == "signal" else signal.SIGKILL)
             processes += 1
-        differing = list(differences(folder / "never", folder / "killed"))
-        tried = tried._replace(lengths=[*tried.lengths, processes], differing=tried.differing + differing)
-        shutil.rmtree(folder / "killed")
+            if code:
+                expected = REQUEUE if kind == "signal" else -signal.SIGKILL
+                assert kind and code == expected, (folder / "stopped.log").read_text()[-2000:]
+                tried.stops[kinds.pop()] += 1
+        differing = list(differences(folder / "never", folder / "stopped"))
+        tried = Tried(tried.stops, [*tried.processes, processes], tried.differing + differing)
+        shutil.rmtree(folder / "stopped")
     return tried
 
 
@@ -126,12 +123,21 @@ def kill_in_place_of(number: int) -> None:
         setattr(os, name, counted(getattr(os, name)))
 
 
-def wait(process: int, seconds: float | None = None) -> int:
-    """The exit code of a process, which is killed after some seconds."""
+def wait(process: int, seconds: float | None = None, by: int = signal.SIGKILL) -> int:
+    """The exit code of a process, which is sent a signal after some seconds, when it has begun to listen."""
     if seconds is not None:
         time.sleep(seconds)
-        os.kill(process, signal.SIGKILL)
+        while by != signal.SIGKILL and not listens(process, by):
+            time.sleep(0.01)
+        os.kill(process, by)
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def listens(process: int, number: int) -> bool:
+    """Whether a process catches a signal, or has ended."""
+    status = Path(f"/proc/{process}/status").read_text()
+    caught = next((line.split()[1] for line in status.splitlines() if line.startswith("SigCgt")), "f" * 16)
+    return "State:\tZ" in status or bool(int(caught, 16) >> (number - 1) & 1)
 
 
 def differences(ours: Path, theirs: Path) -> Iterator[str]:
@@ -163,18 +169,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config")
     parser.add_argument("--kills", type=int, default=12)
-    parser.add_argument("--written", type=int, default=4, help="kills while a checkpoint is written")
+    parser.add_argument("--written", type=int, default=4, help="of the kills, those while a checkpoint is written")
+    parser.add_argument("--signals", type=int, default=0, help="SIGUSR1, as a scheduler sends it")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("words", nargs="*", help="key=value, as mmf_run takes them")
     given = parser.parse_intermixed_args()
     importlib.import_module("mmf_cli.run")
+    plan = Counter(killed=given.kills - given.written, writing=given.written, signal=given.signals)
     with tempfile.TemporaryDirectory() as folder:
         words = [f"config={given.config}", f"training.checkpoint_interval={CHECKPOINTS}", *given.words]
-        tried = try_kills(words, given.kills, given.written, given.seed, Path(folder))
+        tried = try_stops(words, plan, given.seed, Path(folder))
+    stops = ", ".join(f"{number} {kind}" for kind, number in sorted(tried.stops.items()))
     print(
-        f"{given.config}: {tried.kills} kills, {tried.writing} of them while a checkpoint was written; "
-        f"{len(tried.lengths)} trainings in {sum(tried.lengths)} processes; "
-        f"{len(tried.differing)} values differ from those of a training never killed {tried.differing[:5]}"
+        f"{given.config}: stops: {stops}; {len(tried.processes)} trainings in {sum(tried.processes)} processes; "
+        f"{len(tried.differing)} values differ from those of a training never stopped {tried.differing[:5]}"
     )
     return bool(tried.differing)
 

@@ -14,7 +14,7 @@ PACKAGE = Path(mmf_visualbert.__file__).parent
 # From the ground up. A module imports from its own floor or from those below.
 FLOORS = (
     ("errors",),
-    ("characters", "unpickle", "files", "contracts", "places", "ending", "yaml_config"),
+    ("characters", "unpickle", "files", "contracts", "places", "ending", "yaml_config", "launching"),
     ("catalog",),
     ("modules", "processors", "losses", "metrics"),
     ("datasets", "features"),
@@ -22,18 +22,6 @@ FLOORS = (
     ("checkpoints",),
     ("plugin",),
     ("runs", "predict", "submissions", "coverage", "pretrained", "doctor", "install_mmf", "sampleworld"),
-    (
-        "checkpoints",
-        "runs",
-        "predict",
-        "submissions",
-        "coverage",
-        "pretrained",
-        "doctor",
-        "launching",
-        "install_mmf",
-        "sampleworld",
-    ),
     ("reproduce", "analysis", "benchmark"),
     ("cli", "__main__"),
 )

@@ -16,9 +16,9 @@ from mmf_visualbert.modules.outputs import outputs_of
 from mmf_visualbert.modules.parts import ModelParts, build_parts
 from mmf_visualbert.plugin import run_facts
 from mmf_visualbert.plugin.mmf_fields import under_our_names
-from mmf_visualbert.plugin.pretrained import start_from
 from mmf_visualbert.plugin.no_numbers import check_losses
 from mmf_visualbert.plugin.preemption import stop_if_asked
+from mmf_visualbert.plugin.pretrained import start_from
 from mmf_visualbert.yaml_config import container
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "models" / "visualbert.yaml"
