@@ -59,7 +59,11 @@ class FeatureStoreWriter:
         self._uncommitted = 0
         self._keep_partial = resume
         self._open_ended, self._most = open_ended, 1
-        self._check_resumed()
+        try:
+            self._check_resumed()
+        except BaseException:
+            self._close()
+            raise
 
     def __enter__(self) -> "FeatureStoreWriter":
         return self
@@ -152,6 +156,8 @@ class FeatureStoreWriter:
             self._lock.release()
             raise
         except lmdb.Error as error:
+            if not resume:
+                self.partial.unlink(missing_ok=True)  # a first page may be there
             self._lock.release()
             if not resume:
                 raise InputError(f"{self.path} cannot be written ({error}); free space on its disk") from None
@@ -164,7 +170,6 @@ class FeatureStoreWriter:
             return
         wrong = StoreInfo.from_json(bytes(stated), str(self.partial)).mismatches(vars(self.info))
         if wrong:
-            self._close()
             raise InputError(
                 f"{self.partial} is left from a run with other settings: {'; '.join(wrong)}; "
                 "remove it, or repeat that run"

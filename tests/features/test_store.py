@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import pickle
+import resource
 import subprocess
 import sys
 import textwrap
@@ -385,3 +386,31 @@ def test_a_missing_store_is_said(tmp_path):
         FeatureStore(tmp_path / "junk.lmdb").read("a")
     with pytest.raises(InputError, match="no feature store is named"):
         FeatureStore([])
+
+
+def test_a_disk_that_fails_at_any_byte_leaves_the_old_store_or_the_new_one(tmp_path):
+    """The largest size of a file is lowered for a process of its own, so that each write fails in its turn."""
+    path = tmp_path / "a.lmdb"
+    build(path, {"old": record(0)})
+    whole = path.stat().st_size
+    many = {f"k{number}": record(number, dimension=DIMENSION) for number in range(40)}
+    failed = 0
+    for limit in [*range(4096, 4 * whole, 8192), resource.RLIM_INFINITY]:
+        child = os.fork()
+        if child == 0:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+            try:
+                build(path, many)
+                os._exit(0)
+            except InputError as error:
+                os._exit(2 if "cannot be written" in str(error) and "\n" not in str(error) else 3)
+            finally:
+                os._exit(4)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        keys = set(FeatureStore(str(path)).keys())
+        assert (code, keys) in [(2, {"old"}), (0, set(many))], (limit, code, keys)
+        failed += code == 2
+        assert not list(tmp_path.glob("*.partial*")) or code == 0
+        if code == 0:
+            break
+    assert failed > 3

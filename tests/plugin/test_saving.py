@@ -2,6 +2,7 @@
 
 import errno
 import itertools
+import json
 import logging
 import os
 import shutil
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import write_text
 from mmf_visualbert.plugin.save_folder import take
 from mmf_visualbert.plugin.saving import CheckpointWriter, damage
 from mmf_visualbert.plugin.torch_load import load_checkpoint
@@ -274,3 +276,22 @@ def test_predictions_are_written_whole_or_not_at_all(run_words, tmp_path, monkey
         reporter.json_dump(str(tmp_path / "b.json"))
     monkeypatch.undo()
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["a.csv", "a.json"]
+
+
+@pytest.mark.parametrize("fault", faults())
+def test_a_fault_of_the_disk_leaves_old_or_new_predictions_at_each_call(tmp_path, fail_at, monkeypatch, fault):
+    path, old, new = tmp_path / "a.json", [{"id": 1}], [{"id": 2, "answer": "x" * 5000}]
+    failed = 0
+    for number in itertools.count(1):
+        write_text(path, json.dumps(old))
+        calls = fail_at(number, faults()[fault])
+        try:
+            write_text(path, json.dumps(new))
+        except InputError as error:
+            failed += 1
+            assert "\n" not in str(error) and "cannot be written" in str(error)
+        monkeypatch.undo()
+        assert json.loads(path.read_text()) in (old, new)
+        if calls[0] < number:
+            break
+    assert failed >= 3 and json.loads(path.read_text()) == new
