@@ -23,6 +23,8 @@ NESTED = [
     ("submission", "write"),
     ("analyze", "entity"),
     ("analyze", "syntax"),
+    ("analyze", "ablation"),
+    ("analyze", "foils"),
     ("analyze", "relevance"),
     ("benchmark", "train"),
     ("benchmark", "infer"),
