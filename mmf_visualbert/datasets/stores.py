@@ -38,7 +38,14 @@ def configured_store(settings: StoreSettings, split: str) -> FeatureStore:
         InputError: where the split is left out, a store is missing, two stores are of different detectors, or one is
             not of the detector that is expected.
     """
-    store = FeatureStore(configured_paths(settings.data_dir, settings.features, "features", split))
+    paths = configured_paths(settings.data_dir, settings.features, "features", split)
+    missing = next((path for path in paths if not path.exists()), None)
+    if missing is not None:
+        raise InputError(
+            f"there is no feature store {missing}, which `features.{split}` names; extract, convert or download it, or "
+            "correct the path"
+        )
+    store = FeatureStore(paths)
     _ = store.info  # refuses stores of different detectors
     if settings.features_from is not None:
         store.require(**_fields(settings.features_from))

@@ -15,6 +15,7 @@ from mmf_visualbert import catalog
 from mmf_visualbert.contracts import Dataset
 from mmf_visualbert.datasets.draws import repeatable_draws
 from mmf_visualbert.datasets.order import Place
+from mmf_visualbert.datasets.presence import require_files
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.plugin import run_facts
 from mmf_visualbert.plugin.shared_losses import NOT_COUNTED
@@ -72,6 +73,7 @@ def dataset_builder(name: str) -> type[BaseDatasetBuilder]:
 
         def load(self, config: Any, dataset_type: str = "train", *args: Any, **kwargs: Any) -> VisualBERTDataset:
             plain = container(config)
+            require_files(self.dataset_name, plain)
             processors = build_processors(self.dataset_name, plain)
             dataset = catalog.get("dataset", name)(plain, dataset_type, processors)
             hand_on_facts(self.dataset_name, dataset_type, dataset)
