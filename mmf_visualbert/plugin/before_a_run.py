@@ -8,6 +8,7 @@ from mmf_visualbert.plugin.configuration import MODEL, plain
 from mmf_visualbert.plugin.parts_of_config import check_parts
 from mmf_visualbert.plugin.pretrained import take_pretrained
 from mmf_visualbert.plugin.resuming import check_resume
+from mmf_visualbert.plugin.workers import possible_workers
 from mmf_visualbert.yaml_config import container
 
 
@@ -27,6 +28,7 @@ def check_before_a_run(configuration: ModuleType) -> str | None:
         if config.get("model") == MODEL:
             check_parts(plain(config))
             check_resume(container(config.checkpoint), config)
+            config.training.num_workers = possible_workers(config.training.num_workers)
         return upgraded
 
     cls.upgrade = upgrade_and_check

@@ -15,6 +15,18 @@ from mmf_visualbert.plugin.preemption import SIGNALS
 logger = logging.getLogger(__name__)
 SHARED_MEMORY = "/dev/shm"
 SPARE = 16 << 20  # bytes that are left to others
+LOCKS = 2 << 20  # bytes that the locks of all workers may take
+
+
+def possible_workers(wanted: int) -> int:
+    """How many workers a loader can have: none where /dev/shm has not even room for their locks, which is said."""
+    if not wanted or room() >= LOCKS:
+        return wanted
+    logger.warning(
+        f"there is no room in {SHARED_MEMORY} for workers, so that training.num_workers={wanted} becomes 0; give it "
+        "more (docker run --shm-size=8g)"
+    )
+    return 0
 
 
 def begin_worker(number: int) -> None:

@@ -2,11 +2,14 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 import torch
 
 from mmf_visualbert.plugin import workers
+
+WORDS = Path(__file__).resolve().parents[1] / "toy_project" / "run_words.yaml"
 
 
 class Samples(torch.utils.data.Dataset):
@@ -25,6 +28,13 @@ class Samples(torch.utils.data.Dataset):
             "bool": torch.tensor(index % 2 == 0),
             "empty": torch.zeros(0, 2, dtype=torch.int64),
         }
+
+
+@pytest.mark.parametrize(("free", "workers_left"), [(1 << 16, 0), (1 << 26, 4)])
+def test_without_room_for_locks_there_are_no_workers(configure, monkeypatch, free, workers_left):
+    monkeypatch.setattr(workers, "room", lambda: free)
+    config = configure(f"config={WORDS}", "training.num_workers=4").get_config()
+    assert config.training.num_workers == workers_left
 
 
 def batches(samples):
