@@ -28,6 +28,7 @@ from mmf_visualbert.yaml_config import container, merge, read_yaml
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
 PREFIX = "visual_bert."
+MOST = 1 << 20  # of layers, units, words: what a file may ask for
 
 
 class LoadedModel:
@@ -146,7 +147,7 @@ def read_model(checkpoint: Path, vocabulary: Path | None = None, overrides: Sequ
         processors["text_processor"]["params"]["tokenizer"] = str(vocabulary)
     text, regions = (catalog.build("processor", processors[key]) for key in ("text_processor", "region_processor"))
     state = {name.removeprefix("module."): value for name, value in stored["model"].items()}
-    parts = build_parts({**model, "random_init": True}, answers_in(state), text.tokenizer.vocab_size)
+    parts = _built({**model, "random_init": True}, checkpoint, answers_in(state), text.tokenizer.vocab_size)
     whole = nn.ModuleDict({"visual_bert": parts.visual_bert, "heads": nn.ModuleDict(parts.heads)})
     try:
         whole.load_state_dict(state)
@@ -266,9 +267,29 @@ def read_visual_bert(checkpoint: Path, model_config: Mapping[str, Any]) -> Visua
     words = state.get("embeddings.word_embeddings.weight")
     # Which head does not matter; this one also asks for the pooler, which a checkpoint may have.
     config |= {"heads": [{"type": "visualbert_sentence_image"}], "random_init": True, "region_encoder": None}
-    visual_bert = build_parts(config, vocab_size=None if words is None else len(words)).visual_bert
+    visual_bert = _built(config, checkpoint, None, None if words is None else len(words)).visual_bert
     _load(visual_bert, state, checkpoint)
     return visual_bert
+
+
+def _built(
+    config: Mapping[str, Any], checkpoint: Path, answers: Sequence[str] | None, vocab_size: int | None
+) -> ModelParts:
+    """The model of a configuration that stood in a file, where anything can stand."""
+    size = config.get("size")
+    stated = size.items() if isinstance(size, Mapping) else ()
+    large = next((f"{name}: {value}" for name, value in stated if type(value) is int and value > MOST), None)
+    if large is not None:
+        raise InputError(f"{checkpoint} says {large} of its model, which no model has; name another one")
+    try:
+        return build_parts(config, answers, vocab_size)
+    except InputError:
+        raise
+    except Exception as error:  # every part refuses in its own way what it cannot be built from
+        raise InputError(
+            f"{checkpoint} has a configuration of which no model can be built ({type(error).__name__}: {error}); name "
+            "another one"
+        ) from error
 
 
 def _load(visual_bert: VisualBertEncoder, state: Mapping[str, Tensor], checkpoint: Path) -> None:

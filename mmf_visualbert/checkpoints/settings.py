@@ -3,6 +3,7 @@
 Importing weights that were made by the authors' code sets that code's ways where they differ from the paper's.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -74,8 +75,16 @@ def require_encoder(state: Mapping[str, Tensor], origin: str) -> None:
 
 
 def number_of_layers(state: Mapping[str, Tensor]) -> int:
-    """One more than the highest layer's number."""
-    return 1 + max((int(name[len(LAYER) :].split(".")[0]) for name in state if name.startswith(LAYER)), default=-1)
+    """One more than the highest layer's number.
+
+    Raises:
+        InputError: where a layer's number is none, or of more layers than any model has.
+    """
+    numbers = {name[len(LAYER) :].split(".")[0] for name in state if name.startswith(LAYER)}
+    odd = next((number for number in numbers if not re.fullmatch(r"[0-9]{1,3}", number)), None)
+    if odd is not None:
+        raise InputError(f"the weights have a layer '{odd[:40]}', which no VisualBERT has; give one's state_dict()")
+    return 1 + max(map(int, numbers), default=-1)
 
 
 class Heads(NamedTuple):

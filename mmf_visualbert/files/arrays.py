@@ -99,7 +99,17 @@ def read_npz(source: str | Path | bytes, names: Sequence[str], where: str = "") 
         with zipfile.ZipFile(io.BytesIO(source)) as packed:
             there = set(packed.namelist())
             return {name: _from_zip(packed, f"{name}.npy", where) for name in names if f"{name}.npy" in there}
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, struct.error) as error:
+    except InputError:
+        raise
+    except (
+        zipfile.BadZipFile,
+        ValueError,
+        NotImplementedError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        struct.error,
+    ) as error:
         raise InputError(f"{where} is no whole .npz file ({error}); download or make it again") from error
 
 
