@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from mmf_visualbert.contracts import Reply
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.files import read_json_lines, sync_folder, write_errors
+from mmf_visualbert.files import parse_json, read_json_lines, sync_folder, write_errors
 
 Ask = Callable[[Sequence[str], Sequence[Sequence[str]]], list[list[Reply]]]
 
@@ -104,10 +104,9 @@ def resumed(partial: Path, questions: Sequence[Question], file: Path) -> int:
         return 0
     whole, _, rest = partial.read_bytes().rpartition(b"\n")
     lines = whole.splitlines() if whole else []
-    for question, line in zip(questions, lines, strict=False):
-        record = json.loads(line)
-        record.pop("replies", None)
-        if record != question.record:
+    for number, (question, line) in enumerate(zip(questions, lines, strict=False), start=1):
+        record = parse_json(line.decode(errors="replace"), f"{partial} line {number}")
+        if not isinstance(record, dict) or {**record, "replies": None} != {**question.record, "replies": None}:
             raise InputError(
                 f"{partial} answers other questions than {question.where}; remove it, or name another --out"
             )
