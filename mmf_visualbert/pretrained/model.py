@@ -343,6 +343,22 @@ class VisualBERT:
         """
         return save(self.model, self.source, self.detector, Path(folder), card)
 
+    def export_onnx(self, path: str | Path, head: str | None = None) -> Path:
+        """Writes one head with the encoder as ONNX (opset 20), with batch, words and regions free; in fp32, padded.
+
+        Inputs and output are those of `pretrained.export.Padding`; the packages onnx and onnxscript are needed.
+
+        Args:
+            path: of the file.
+            head: its registered name; the first where None.
+
+        Raises:
+            InputError: for a model without it, or not on the CPU; without these packages.
+        """
+        from mmf_visualbert.pretrained.export import write_onnx
+
+        return write_onnx(self.model, head or self.heads[0], Path(path))
+
     def push_to_hub(self, name: str, private: bool = False, card: str | None = None) -> str:
         """Saves and uploads to the Hugging Face hub; needs `huggingface-cli login`. Gives the address.
 
