@@ -131,7 +131,7 @@ class Schema(Generic[T]):
 
     def _refusal(self, error: Exception, value: Any, where: str) -> InputError:
         name = value.get(self.called) if self.called and isinstance(value, dict) else None
-        named = f" ({str(name)[:80]})" if isinstance(name, int | str) else ""
+        named = f" ({str(name)[:80]})" if type(name) in (int, str) else ""
         return InputError(f"{where}{whole_characters(named)}{_misfit(str(error), value)}; {self.mend}")
 
     def _decode_text(self, raw: bytes, where: str) -> T:

@@ -1,0 +1,174 @@
+"""Every bad input that docs/robustness.md tells of, and what is said about it.
+
+    python -m tests.docs.bad_inputs          # writes the page anew; a test fails where it is stale
+
+A case is one line of `CASES`: add yours there, and write the page.
+"""
+
+import copy
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+from mmf_visualbert.datasets.presence import require_files
+from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import read_torch
+from tests.fuzz.readers import READERS, torch_bytes
+from tests.fuzz.test_readers import spoil
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "robustness.md"
+HEAD = """# Bad input
+
+What is said about files that are damaged, of another kind, or hold what no record can: one sentence, with the file, the
+record, the field and what was there, and what mends it. Commands print it in one line and end with exit code 2; nothing
+is written then. Numbers in JSON are never cut or rounded into what is expected: 123.7 and `true` are no ids.
+
+The tables are made from the tests, by `python -m tests.docs.bad_inputs`. Beside them every reader is tried with files
+that hypothesis spoils, a few at each run of the tests, and as many as `FUZZ=2000 python -m pytest tests/fuzz` asks for.
+"""
+
+
+class Case(NamedTuple):
+    """A bad input.
+
+    Attributes:
+        kind: the table that it is in.
+        what: what is wrong with it, in a few words.
+        refused: given an empty folder, does what a user would, and raises the sentence.
+    """
+
+    kind: str
+    what: str
+    refused: Callable[[Path], Any]
+
+
+def file(reader: str, content: Any) -> Callable[[Path], Any]:
+    """A file for one of the readers of `tests.fuzz`, with this content: bytes, or a value as its files have."""
+
+    def refused(folder: Path) -> Any:
+        own = READERS[reader]
+        spoil(own, folder, content if isinstance(content, bytes) else own.bytes(content))
+        return own.read(folder)
+
+    return refused
+
+
+def changed(reader: str, *path: Any, to: Any) -> Callable[[Path], Any]:
+    """The good file of a reader with another value at a place; `to` GONE: with none."""
+    value = copy.deepcopy(READERS[reader].good)
+    inside = value
+    for step in path[:-1]:
+        inside = inside[step]
+    if to is GONE:
+        del inside[path[-1]]
+    else:
+        inside[path[-1]] = to
+    return file(reader, value)
+
+
+def torch_file(raw: bytes) -> Callable[[Path], Any]:
+    """A file of weights."""
+
+    def refused(folder: Path) -> Any:
+        (folder / "model.pth").write_bytes(raw)
+        return read_torch(folder / "model.pth")
+
+    return refused
+
+
+GONE = object()
+XML = READERS["flickr30k boxes"].good
+NAN, INFINITE = float("nan"), float("inf")
+VQA, CAPTIONS, FLICKR, REGIONS, WEIGHTS = "VQA 2.0", "Captions, NLVR2", "Flickr30K Entities", "Regions", "Weights"
+FRAMES, TEXT = "VCR", "Files of any kind"
+SECTION = {"data_dir": "data", "annotations": {"train": ["vqa2/questions.json"], "val": [], "test": []}}
+
+CASES = [
+    Case(TEXT, "cut off", file("vqa questions", b'{"questions": [{"question_id": 1')),
+    Case(TEXT, "empty", file("vqa questions", b"")),
+    Case(TEXT, "a web page", file("vqa questions", b"<!DOCTYPE html><html>")),
+    Case(TEXT, "a Git LFS pointer", file("vqa questions", b"version https://git-lfs.github.com/spec/v1\noid sha256:0")),
+    Case(TEXT, "another encoding", file("nlvr2", b'{"identifier": "dev-1-0-0", "sentence": "caf\xe9"}')),
+    Case(TEXT, "lists nested without end", file("vqa questions", b'{"a": ' + b"[" * 100_000)),
+    Case(TEXT, "no files at all", lambda folder: require_files("visualbert_vqa2", SECTION | {"data_dir": str(folder)})),
+    Case(VQA, "an id that is no whole number", changed("vqa questions", "questions", 1, "question_id", to=123.7)),
+    Case(VQA, "true as an id", changed("vqa questions", "questions", 1, "question_id", to=True)),
+    Case(VQA, "an id of more than 64 bits", changed("vqa questions", "questions", 0, "question_id", to=1 << 63)),
+    Case(VQA, "a question that is null", changed("vqa questions", "questions", 1, "question", to=None)),
+    Case(VQA, "a question without its image", changed("vqa questions", "questions", 0, "image_id", to=GONE)),
+    Case(VQA, "NaN", changed("vqa questions", "questions", 0, "image_id", to=NAN)),
+    Case(VQA, "an answer that is null", changed("vqa annotations", "annotations", 0, "answers", 2, "answer", to=None)),
+    Case(VQA, "an answer that is true", changed("vqa annotations", "annotations", 0, "answers", 2, "answer", to=True)),
+    Case(VQA, "no answers", changed("vqa annotations", "annotations", 1, "answers", to=[])),
+    Case(VQA, "a type that there is not", changed("vqa annotations", "annotations", 1, "answer_type", to="riddle")),
+    Case(VQA, "an imdb's record without an id", changed("vqa imdb", 1, "question_id", to="x")),
+    Case(CAPTIONS, "a caption that is a number", changed("coco captions", "annotations", 2, "caption", to=3)),
+    Case(CAPTIONS, "an image without a file's name", changed("coco captions", "images", 1, "file_name", to=GONE)),
+    Case(CAPTIONS, "captions that are one text", changed("caption lines", 1, "captions", to="a cat")),
+    Case(CAPTIONS, "an unknown label", changed("nlvr2", 1, "label", to="maybe")),
+    Case(CAPTIONS, "a label that is a number", changed("nlvr2", 1, "label", to=1)),
+    Case(FLICKR, "brackets that do not fit", file("flickr30k sentences", b"[/EN#1/people A man runs .\n")),
+    Case(FLICKR, "an image's name that leads elsewhere", file("flickr30k split", b"1\n../../x\n")),
+    Case(
+        FLICKR,
+        "a size that is no number",
+        file("flickr30k boxes", XML.replace(b"40", b"\xc2\xb2")),
+    ),
+    Case(
+        FLICKR,
+        "a box outside its image",
+        file("flickr30k boxes", XML.replace(b">9<", b">99<")),
+    ),
+    Case(FRAMES, "a tag that is true", changed("vcr", 0, "question", 2, to=[True])),
+    Case(FRAMES, "three choices", changed("vcr", 0, "answer_choices", to=[["a"]] * 3)),
+    Case(FRAMES, "a frame outside the folder", changed("vcr", 0, "img_fn", to="../../x.jpg")),
+    Case(FRAMES, "a box of three numbers", changed("vcr metadata", "boxes", 1, to=[1, 2, 3])),
+    Case(FRAMES, "a width of 0", changed("vcr metadata", "width", to=0)),
+    Case(FRAMES, "a box without area", changed("vcr metadata", "boxes", 1, to=[9, 3, 3, 9])),
+    Case(FRAMES, "a polygon far outside", changed("vcr metadata", "segms", 1, to=[[[1e9, 1], [2, 2], [3, 3]]])),
+    Case(REGIONS, "a box that is NaN", changed("record", "bbox", 1, to=[0, 0, NAN, 1])),
+    Case(REGIONS, "an infinite box", changed("record", "bbox", 1, to=[0, 0, INFINITE, 1])),
+    Case(REGIONS, "swapped corners", changed("record", "bbox", 1, to=[5, 5, 1, 1])),
+    Case(REGIONS, "a box far outside", changed("record", "bbox", 1, to=[0, 0, 1e30, 5])),
+    Case(REGIONS, "fewer boxes than regions", changed("record", "bbox", to=[[0, 0, 1, 1]])),
+    Case(REGIONS, "a width below 0", changed("record", "image_width", to=-5)),
+    Case(REGIONS, "no features", changed("record", "features", to=GONE)),
+    Case(REGIONS, "features that are NaN", changed("record", "features", to=np.full((3, 4), NAN, np.float32))),
+    Case(REGIONS, "given boxes that are no lists", changed("given boxes", "a", to=7)),
+    Case(WEIGHTS, "a web page in place of weights", torch_file(b"<html><body>Sign in</body></html>")),
+    Case(WEIGHTS, "a Git LFS pointer", torch_file(b"version https://git-lfs.github.com/spec/v1\noid sha256:0")),
+    Case(WEIGHTS, "a download that was cut off", torch_file(torch_bytes({"a": torch.zeros(3)})[:300])),
+    Case(WEIGHTS, "a checkpoint of another model", file("checkpoint", {"model": {"a": torch.zeros(1)}})),
+]
+
+
+def said(case: Case) -> str:
+    """The sentence about a case, its folder left out."""
+    with tempfile.TemporaryDirectory() as folder:
+        with pytest.raises(InputError) as caught:
+            case.refused(Path(folder))
+        return str(caught.value).replace(f"{folder}/", "").replace(folder, "DATA")
+
+
+def page() -> str:
+    """docs/robustness.md, from the cases."""
+    return "\n".join([HEAD, *_tables()]) + "\n"
+
+
+def _tables() -> Iterator[str]:
+    for kind in dict.fromkeys(case.kind for case in CASES):
+        yield f"## {kind}\n\n| what is wrong | what is said |\n|---|---|"
+        for case in CASES:
+            if case.kind == kind:
+                message = said(case).replace("|", "\\|").replace("<", "\\<")
+                yield f"| {case.what} | {message} |"
+        yield ""
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
