@@ -137,16 +137,19 @@ def read_model(checkpoint: Path, vocabulary: Path | None = None, overrides: Sequ
         model = container(config.model_config.visualbert)
         dataset = next(name.strip() for name in str(config.datasets).split(","))
         processors = container(config.dataset_config[dataset].processors)
-    except (KeyError, TypeError, OmegaConfBaseException) as error:
+        text_processor, region_processor = processors["text_processor"], processors.get("region_processor")
+        state = {name.removeprefix("module."): value for name, value in stored["model"].items()}
+    except InputError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, OmegaConfBaseException) as error:
         raise InputError(
             f"{checkpoint} is no checkpoint of a run of VisualBERT ({error}); name its best.ckpt"
         ) from error
-    if not processors.get("region_processor"):
+    if not region_processor:
         raise InputError(f"{checkpoint} was trained on {dataset}, which reads no stored regions; name another run")
     if vocabulary is not None:
-        processors["text_processor"]["params"]["tokenizer"] = str(vocabulary)
-    text, regions = (catalog.build("processor", processors[key]) for key in ("text_processor", "region_processor"))
-    state = {name.removeprefix("module."): value for name, value in stored["model"].items()}
+        text_processor["params"]["tokenizer"] = str(vocabulary)
+    text, regions = (catalog.build("processor", given) for given in (text_processor, region_processor))
     parts = _built({**model, "random_init": True}, checkpoint, answers_in(state), text.tokenizer.vocab_size)
     whole = nn.ModuleDict({"visual_bert": parts.visual_bert, "heads": nn.ModuleDict(parts.heads)})
     try:

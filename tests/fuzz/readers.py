@@ -281,6 +281,13 @@ LXMERT = tsv(
 VINVL = tsv("7", json.dumps({"num_boxes": 2, "features": base64(*[0.5] * (2 * 2054))}))
 STATE = {"visual_bert.embeddings.word_embeddings.weight": torch.zeros(11, 4), "heads.x.weight": torch.zeros(2, 4)}
 CHECKPOINT = {"config": {"datasets": "visualbert_vqa2", "model_config": {"visualbert": {}}}, "model": STATE}
+
+
+def checkpoint_of(config: Any) -> bytes:
+    """A checkpoint with this configuration in it."""
+    return torch_bytes({**CHECKPOINT, "config": config})
+
+
 SETTINGS = {"do_lower_case": True, "tokenizer_class": "BertTokenizer", "strip_accents": None}
 VOCABULARY = {"vocab.txt": lines_of(WORDS)}
 
@@ -386,6 +393,7 @@ READERS: dict[str, Reader] = {
     ),
     "checkpoint": Reader("c.pth", CHECKPOINT, of(read_model, "c.pth"), torch_bytes),
     "checkpoint of bytes": Reader("c.pth", torch_bytes(CHECKPOINT), encoder),
+    "checkpoint's configuration": Reader("c.pth", CHECKPOINT["config"], of(read_model, "c.pth"), checkpoint_of),
     "safetensors": Reader("model.safetensors", save_safetensors(STATE), of(read_checkpoint, "model.safetensors")),
     "yaml": Reader("c.yaml", b"includes: []\na: {b: [1, 2]}\nc: ${a.b}\n", of(read_yaml, "c.yaml")),
 }
