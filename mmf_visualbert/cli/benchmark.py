@@ -4,6 +4,7 @@ visualbert benchmark train --against mmf,hf --mmf-python RIVAL/bin/python --json
 visualbert benchmark train --workload vcr_answer --annotations vcr/train.jsonl --rounds 2
 visualbert benchmark run --dtype fp32,bf16 --json benchmarks/run_vqa_cpu.json
 visualbert benchmark features --json benchmarks/features_cpu.json
+visualbert benchmark analysis --json benchmarks/analysis_cpu.json
 
 `train` and `infer` build our model from the yaml that ships, with random weights. RIVAL is an environment in which
 MMF's own visual_bert works (MMF main, transformers 4.41, numpy < 2) and this package can be imported. `run` starts
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_features(commands.add_parser("features", help="reading region features, beside MMF's reader and numpy"))
     _add_extract(commands.add_parser("extract", help="images to a store, beside the bare detectron2 model"))
     _add_samples(commands.add_parser("samples", help="samples a second that one core makes for training"))
+    _add_analysis(commands.add_parser("analysis", help="all attention heads over many images, beside a forward pass"))
     for command in commands.choices.values():
         command.add_argument("--json", type=Path, help="also write the figures there")
     parser.set_defaults(run=run)
@@ -86,6 +88,17 @@ def _add_samples(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=int, default=1000, help="in the store; 0.4 MB each")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
+
+
+def _add_analysis(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--images", type=int, default=1000, help="with a caption each")
+    parser.add_argument("--regions", type=int, default=36, help="of an image")
+    parser.add_argument("--dimension", type=int, default=2048)
+    parser.add_argument("--layers", type=int, help="default: BERT-base's twelve")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=5, help="in which both take turns")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", help="default: cuda where there is one")
 
 
 def run(options: argparse.Namespace) -> None:

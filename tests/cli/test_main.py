@@ -31,6 +31,7 @@ NESTED = [
     ("benchmark", "features"),
     ("benchmark", "extract"),
     ("benchmark", "samples"),
+    ("benchmark", "analysis"),
     ("vcr", "features"),
     ("vcr", "leaderboard"),
     ("vcr", "leaderboard", "predict"),
