@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The model, the examples, the page."""
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, intermixed=True)
     parser.add_argument("checkpoint", type=Path, help="a .ckpt or .pth of a run, with its config")
     parser.add_argument("--out", type=Path, default=Path("explore.html"), help="the page (%(default)s)")
     parser.add_argument("--split", default="val", choices=["train", "val", "test"])

@@ -21,7 +21,7 @@ SAMPLE = "The sample world is not the paper's data: only the order of variants c
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The folder, the examples, the page."""
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, intermixed=True)
     parser.add_argument("folder", type=Path, help="a run's save folder, or a chain's of visualbert reproduce")
     parser.add_argument("--out", type=Path, help="the page (FOLDER/report.html)")
     parser.add_argument(

@@ -93,7 +93,7 @@ def test_the_report_of_a_chain(run_folder, small_world, tmp_path):
     result = {"task": "vqa2", "variant": "no_coco", "scale": "sample", "seed": 1}
     result |= {"phases": {"pretrain_coco": {}, "defaults": {}}, "metrics": {"visualbert_vqa_accuracy": 0.8}}
     (chain / "result.json").write_text(json.dumps(result))
-    assert main.main(["report", str(chain), "--count", "5"]) == 0
+    assert main.main(["report", str(chain), "--count", "5", f"env.data_dir={small_world}"]) == 0
     text = (chain / "report.html").read_text()
     assert "variant no_coco, scale sample, seed 1" in text and "w/o COCO Pre-training" in text
     assert "No curves: the run has no tensorboard log" in text and "only the order of variants" in text
