@@ -7,6 +7,7 @@ import torch
 from mmf_runs import CONFIGS, first_batch, load_trainer, write_config
 
 from mmf_visualbert import catalog
+from mmf_visualbert.yaml_config import read_yaml
 
 OVERLAYS = {"variants", "scales"}
 SAMPLE = CONFIGS / "scales" / "sample" / "common.yaml"
@@ -15,6 +16,19 @@ SAMPLE = CONFIGS / "scales" / "sample" / "common.yaml"
 def runnable() -> list[Path]:
     """Yaml files that open with the command that runs them."""
     return sorted(path for path in CONFIGS.rglob("*.yaml") if path.read_text().startswith("# mmf_run config="))
+
+
+def skip_where_mmf_lacks(config: Path) -> None:
+    """Some of MMF's own datasets are GitHub's alone."""
+    import mmf  # noqa: F401
+    import mmf_cli.run  # noqa: F401
+    from mmf.common.registry import registry
+    from mmf.utils.env import setup_imports
+
+    setup_imports()
+    for name in str(read_yaml(config).config.datasets).split(","):
+        if registry.get_builder_class(name) is None:
+            pytest.skip(f"the installed MMF has no dataset {name}")
 
 
 def test_every_yaml_says_how_it_is_run_or_that_it_is_included():
@@ -28,6 +42,7 @@ def test_every_yaml_says_how_it_is_run_or_that_it_is_included():
 
 @pytest.mark.parametrize("config", runnable(), ids=lambda path: str(path.relative_to(CONFIGS)))
 def test_config_builds_learns_saves_and_loads(config, small_world, tmp_path):
+    skip_where_mmf_lacks(config)
     of_task, of_phase = (SAMPLE.with_name(f"{config.parent.name}{ending}.yaml") for ending in ("", f"_{config.stem}"))
     overlays = [SAMPLE, *(file for file in (of_task, of_phase) if file.exists())]
     run = write_config(

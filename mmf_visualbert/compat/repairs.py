@@ -39,6 +39,7 @@ REPAIRS = (
     Repair("torchvision_operators.define_missing_schemas", "after", "torchvision.extension"),
     Repair("torchvision_operators.compute_in_torch", "after", "torchvision.ops"),
     Repair("standins.provide_torchtext", "before", "mmf"),
+    Repair("standins.provide_torchaudio", "before", "mmf"),
     Repair("standins.provide_demjson", "before", "mmf"),
     Repair("python_names.restore_mapping", "after", "mmf.utils.logger"),
     Repair("transformers_names.resolve_moved_modules", "before", "mmf"),
@@ -47,6 +48,8 @@ REPAIRS = (
     Repair("transformers_names.skip_import_of_all_models", "after", "mmf.utils.patch"),
     Repair("torchvision_names.restore_read_video", "after", "torchvision.io"),
     Repair("lightning_names.restore_callbacks_base", "before", "mmf"),
+    Repair("mmf_datasets.restore_imdb", "after", "mmf.datasets.mmf_dataset"),
+    Repair("mmf_datasets.share_open_features", "after", "mmf.datasets.databases.readers.feature_readers"),
     # what behaves otherwise
     Repair("omegaconf_behaviour.register_env_resolver", "before", "mmf"),
     Repair("omegaconf_behaviour.give_none_for_missing_keys", "before", "mmf"),

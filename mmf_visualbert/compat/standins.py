@@ -52,6 +52,20 @@ def provide_demjson() -> str | None:
     return "demjson cannot be built on Python 3.10 and later; config_override takes plain JSON"
 
 
+def provide_torchaudio() -> str | None:
+    """`import torchaudio` (MMF main): asked for transforms of images that torchvision lacks, as MMF's own are.
+
+    It has none of images, so that MMF goes on to its registry. Can go when MMF asks its registry first.
+    """
+    if "torchaudio" not in text_of("mmf", "datasets/processors/image_processors.py") or works("torchaudio"):
+        return None
+    package, transforms = ModuleType("torchaudio"), ModuleType("torchaudio.transforms")
+    replace(package, __path__=[], transforms=transforms, set_audio_backend=lambda name: None)
+    made = {"torchaudio": package, "torchaudio.transforms": transforms}
+    stand_in(made.get)
+    return "MMF would want torchaudio for transforms of images"
+
+
 def decode_json(text: str) -> Any:
     """What `demjson.decode` gives for plain JSON.
 

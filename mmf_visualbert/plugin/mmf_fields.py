@@ -1,6 +1,6 @@
 """Batches of MMF's own datasets under our names: a dataset that is none of ours has MMF's field names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import torch
@@ -11,6 +11,18 @@ from mmf_visualbert.errors import InputError
 # What MMF's own visual_bert reads -> what we call it.
 TEXT = {"segment_ids": "text_segments", "lm_label_ids": "masked_lm_labels", "is_correct": "sentence_image_labels"}
 FEATURES, INFO = "image_feature_0", "image_info_0"
+
+
+def add_our_names(batch: MutableMapping[str, Any]) -> None:
+    """Adds to a batch of MMF's datasets what `under_our_names` finds in it, for the model and the losses after it.
+
+    MMF computes losses of batches with `targets` alone, so the labels of masked language modeling are these too.
+    """
+    named = under_our_names(batch)
+    for name in [name for name in named if name not in batch]:
+        batch[name] = named[name]
+    if "masked_lm_labels" in named and "targets" not in batch:
+        batch["targets"] = named["masked_lm_labels"]
 
 
 def under_our_names(batch: Mapping[str, Any]) -> Mapping[str, Any]:

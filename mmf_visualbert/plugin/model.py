@@ -1,6 +1,6 @@
 """VisualBERT as MMF's model: a batch of samples in, `scores` and what losses and metrics read out."""
 
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from mmf_visualbert.modules.optimizer import parameter_groups
 from mmf_visualbert.modules.outputs import outputs_of
 from mmf_visualbert.modules.parts import ModelParts, build_parts
 from mmf_visualbert.plugin import run_facts
-from mmf_visualbert.plugin.mmf_fields import under_our_names
+from mmf_visualbert.plugin.mmf_fields import add_our_names
 from mmf_visualbert.plugin.no_numbers import check_losses
 from mmf_visualbert.plugin.preemption import stop_if_asked
 from mmf_visualbert.plugin.pretrained import start_from
@@ -61,7 +61,7 @@ class VisualBERT(BaseModel):
         heads = {name: head for name, head in self.heads.items() if isinstance(head, Head)}
         return ModelParts(self.visual_bert, self.region_encoder, heads, self.precision, self.products)
 
-    def forward(self, sample_list: Mapping[str, Any], *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+    def forward(self, sample_list: MutableMapping[str, Any], *args: Any, **kwargs: Any) -> dict[str, Tensor]:
         """All heads' named outputs for a batch, floating point ones in fp32.
 
         Args:
@@ -69,7 +69,8 @@ class VisualBERT(BaseModel):
                 (B, C, T); `region_features` (B, R, D), `region_mask`, `region_segments` (B, R), or what the region
                 encoder reads, or no regions at all; and what the heads read. MMF's own datasets give theirs.
         """
-        outputs = outputs_of(self.parts, under_our_names(sample_list), self.hide_regions)
+        add_our_names(sample_list)
+        outputs = outputs_of(self.parts, sample_list, self.hide_regions)
         # What mmf_predict collects: a pre-training phase predicts whether the text describes the image.
         if "scores" not in outputs and "sentence_image_logits" in outputs:
             outputs["scores"] = outputs["sentence_image_logits"]

@@ -82,6 +82,33 @@ def test_torchtext(packages, no_stand_ins, monkeypatch):
     assert importing._stand_ins.find_spec("torchtext.vocab") is not None
 
 
+def test_torchaudio(packages, no_stand_ins, monkeypatch):
+    packages(mmf__datasets__processors__image_processors="import torchvision")
+    assert repair("standins.provide_torchaudio") is None
+    packages(mmf__datasets__processors__image_processors="from torchaudio import transforms")
+    monkeypatch.setattr(standins_of_packages, "works", lambda name: False)
+    assert repair("standins.provide_torchaudio")
+    assert importing._stand_ins.find_spec("torchaudio.transforms") is not None
+
+
+def test_imdb_of_captions(packages):
+    dataset = type("MMFDataset", (), {"annotation_db": [1, 2]})
+    packages(mmf__datasets__builders__coco__masked_dataset="self.annotation_db[0]")
+    leaves("mmf_datasets.restore_imdb", module(MMFDataset=dataset))
+    packages(mmf__datasets__builders__coco__masked_dataset="self.imdb[0]")
+    assert repair("mmf_datasets.restore_imdb", module(MMFDataset=dataset))
+    assert dataset().imdb == [1, 2]
+
+
+def test_features_are_opened_once():
+    opened = []
+    made = module(lmdb=module(open=lambda path, **options: opened.append(path) or object(), version=lambda: 1))
+    assert repair("mmf_datasets.share_open_features", made)
+    assert made.lmdb.open("a", readonly=True) is made.lmdb.open("./a") and len(opened) == 1
+    assert made.lmdb.open("b") is not made.lmdb.open("a") and made.lmdb.version() == 1
+    assert repair("mmf_datasets.share_open_features", made) is None
+
+
 def test_demjson(packages, no_stand_ins, monkeypatch):
     packages(mmf__utils__configuration="import json")
     assert repair("standins.provide_demjson") is None
