@@ -44,6 +44,7 @@ REPAIRS = (
     Repair("python_names.restore_mapping", "after", "mmf.utils.logger"),
     Repair("transformers_names.resolve_moved_modules", "before", "mmf"),
     Repair("transformers_names.restore_bert_layer_norm", "after", "transformers.models.bert.modeling_bert"),
+    Repair("transformers_names.tie_nothing_unasked", "after", "transformers.modeling_utils"),
     Repair("transformers_names.restore_adamw", "after", "transformers.optimization"),
     Repair("transformers_names.skip_import_of_all_models", "after", "mmf.utils.patch"),
     Repair("torchvision_names.restore_read_video", "after", "torchvision.io"),

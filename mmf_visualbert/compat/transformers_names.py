@@ -52,6 +52,18 @@ def restore_bert_layer_norm(modeling_bert: ModuleType) -> str | None:
     return "transformers 3.2 removed BertLayerNorm"
 
 
+def tie_nothing_unasked(modeling_utils: ModuleType) -> str | None:
+    """`PreTrainedModel.init_weights` (transformers 5) asks for `all_tied_weights_keys`, which `post_init` sets.
+
+    MMF's own visual_bert calls the first alone. Can go when MMF calls `post_init`.
+    """
+    model = modeling_utils.PreTrainedModel
+    if hasattr(model, "all_tied_weights_keys") or not mentions(model.tie_weights, "all_tied_weights_keys"):
+        return None
+    replace(model, all_tied_weights_keys={})
+    return "transformers 5 would tie weights by a list that MMF's models do not have"
+
+
 def restore_adamw(optimization: ModuleType) -> str | None:
     """`transformers.optimization.AdamW` (MMF rc10; main falls back to torch's): removed before transformers 5.
 

@@ -91,6 +91,20 @@ def test_torchaudio(packages, no_stand_ins, monkeypatch):
     assert importing._stand_ins.find_spec("torchaudio.transforms") is not None
 
 
+def test_tied_weights_of_transformers_5():
+    class Old:
+        def tie_weights(self):
+            return None
+
+    class New:
+        def tie_weights(self):
+            return self.all_tied_weights_keys
+
+    leaves("transformers_names.tie_nothing_unasked", module(PreTrainedModel=Old))
+    assert repair("transformers_names.tie_nothing_unasked", module(PreTrainedModel=New))
+    assert New().tie_weights() == {}
+
+
 def test_imdb_of_captions(packages):
     dataset = type("MMFDataset", (), {"annotation_db": [1, 2]})
     packages(mmf__datasets__builders__coco__masked_dataset="self.annotation_db[0]")
