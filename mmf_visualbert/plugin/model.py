@@ -1,6 +1,6 @@
 """VisualBERT as MMF's model: a batch of samples in, `scores` and what losses and metrics read out."""
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
