@@ -22,7 +22,8 @@ from tests.fuzz.readers import READERS, torch_bytes
 from tests.fuzz.test_readers import spoil
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "robustness.md"
-HEAD = """# Bad input
+STOPS = Path(__file__).with_name("stops.txt")
+HEAD = """# Bad input, stops and faults
 
 What is said about files that are damaged, of another kind, or hold what no record can: one sentence, with the file, the
 record, the field and what was there, and what mends it. Commands print it in one line and end with exit code 2; nothing
@@ -156,8 +157,8 @@ def said(case: Case) -> str:
 
 
 def page() -> str:
-    """docs/robustness.md, from the cases."""
-    return "\n".join([HEAD, *_tables()]) + "\n"
+    """docs/robustness.md, from the cases, and what was measured of stops and faults."""
+    return "\n".join([HEAD, *_tables()]) + "\n" + STOPS.read_text(encoding="utf-8")
 
 
 def _tables() -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Several processes: shares of a batch add up to the whole, and whoever is missing is named."""
 
 import os
+import signal
 import socket
 
 import pytest
@@ -147,6 +148,7 @@ def test_who_is_gone_is_named(meeting):
         processes.join(chosen)
         os._exit(9)  # without a word, as after kill -9
     chosen.rank = 0
+    before = signal.getsignal(signal.SIGTERM)
 
     def work():
         processes.join(chosen)
@@ -159,6 +161,7 @@ def test_who_is_gone_is_named(meeting):
             processes.together(work)
     finally:
         processes.leave()
+        signal.signal(signal.SIGTERM, before)
 
 
 SRUN = {"SLURM_PROCID": "1", "SLURM_NTASKS": "2", "SLURM_JOB_ID": "40007", "SLURM_NNODES": "2"}
