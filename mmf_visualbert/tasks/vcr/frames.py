@@ -71,19 +71,25 @@ def load_frame(path: Path, where: str, size: tuple[int, int] | None = None, grey
         raise InputError(f"{where}: the frame {path} is missing; unpack the images so that this file exists")
     try:
         with Image.open(path) as image:
+            _require_size(image.size, size, path, where)  # before its pixels take room
             image.load()
-    except (OSError, SyntaxError) as error:
+    except InputError:
+        raise
+    except (OSError, SyntaxError, ValueError, MemoryError, Image.DecompressionBombError) as error:
         raise InputError(f"{where}: the frame {path} cannot be decoded ({error}); download it again") from error
-    if size is not None and image.size != tuple(size):
-        raise InputError(
-            f"{where}: the frame {path} measures {image.size[0]}x{image.size[1]} pixels, but its metadata says "
-            f"{size[0]}x{size[1]}; use the official frame"
-        )
     if image.mode == "L" and greyscale:
         return image.convert("RGB")
     if image.mode != "RGB":
         raise InputError(f"{where}: the frame {path} is {image.mode}, not RGB; convert it")
     return image
+
+
+def _require_size(found: tuple[int, int], stated: tuple[int, int] | None, path: Path, where: str) -> None:
+    if stated is not None and found != tuple(stated):
+        raise InputError(
+            f"{where}: the frame {path} measures {found[0]}x{found[1]} pixels, but its metadata says "
+            f"{stated[0]}x{stated[1]}; use the official frame"
+        )
 
 
 def frame_tensor(image: Image.Image, placement: Placement, canvas: Sequence[int]) -> Tensor:
