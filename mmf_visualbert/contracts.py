@@ -172,16 +172,16 @@ class Mean(NamedTuple):
 
     Attributes:
         total: (), with its gradient.
-        count: (), what it is divided by; 0 where there is nothing to count.
+        number: (), how much was counted, by which it is divided; 0 where there is nothing to count.
     """
 
     total: Tensor
-    count: Tensor
+    number: Tensor
 
     @property
     def value(self) -> Tensor:
         """The mean, (); 0, with a gradient of 0, where nothing was counted."""
-        return self.total / self.count.masked_fill(self.count == 0, 1).to(self.total.dtype)
+        return self.total / self.number.masked_fill(self.number == 0, 1).to(self.total.dtype)
 
 
 class CountedLoss(nn.Module):

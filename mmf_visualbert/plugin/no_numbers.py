@@ -48,7 +48,7 @@ def drop_gradients(optimizer: torch.optim.Optimizer, *given: Any) -> None:
         run.passes_over = False
 
 
-def check_losses(model: nn.Module, batch: Mapping[str, Any], losses: dict[str, torch.Tensor]) -> None:
+def check_losses(model: Any, batch: Mapping[str, Any], losses: dict[str, torch.Tensor]) -> None:
     """Looks at the losses of a batch, which all processes call alike.
 
     Where one is NaN or infinite: within `training.skip_bad_samples` the losses become 0 and the update is made without
@@ -103,7 +103,7 @@ def mend(weight: str | None, bad: int, training: bool) -> str:
     return f"correct or remove their features, or set training.{ALLOWED} to pass over that many samples"
 
 
-def samples_without_number(model: nn.Module, batch: Mapping[str, Any]) -> torch.Tensor:
+def samples_without_number(model: Any, batch: Any) -> torch.Tensor:
     """Which samples of this process's share (B,) have a loss that is no number also where each is a batch by itself."""
     ids = ids_of(batch)
     size, bad = len(ids), torch.zeros(len(ids), dtype=torch.bool, device=ids.device)

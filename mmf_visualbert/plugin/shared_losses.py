@@ -62,7 +62,7 @@ def shared(mean: Mean, counted: bool) -> Tensor:
         counted: False where the share stands in for none.
     """
     weight = 1.0 if counted else 0.0
-    sums = torch.stack([mean.total.detach().double() * weight, mean.count.double() * weight])
+    sums = torch.stack([mean.total.detach().double() * weight, mean.number.double() * weight])
     dist.all_reduce(sums)
     divisor = (sums[1] / world_size()).masked_fill(sums[1] == 0, 1).to(mean.total.dtype)
     own = mean.total * weight / divisor

@@ -24,7 +24,7 @@ from mmf_visualbert.runs import LoadedModel
 OPSET = 20
 INPUTS = ("input_ids", "text_mask", "text_segments", "region_features", "region_mask", "region_segments")
 # What a head reads beside these, and its shape's names.
-MORE = {
+MORE: dict[str, dict[str, tuple[str, ...]]] = {
     "visualbert_answer": {"answer_position": ("batch",)},
     "visualbert_phrase_grounding": {"phrase_positions": ("batch", "phrases")},
 }
@@ -48,7 +48,8 @@ class Padding(nn.Module):
     def __init__(self, model: LoadedModel, head: str) -> None:
         super().__init__()
         self.visual_bert, self.head = model.parts.visual_bert, model.parts.heads[head]
-        self.more, self.output = tuple(MORE.get(head, {})), OUTPUTS.get(head, "scores")
+        self.more = tuple(MORE.get(head, {}))
+        self.output = OUTPUTS.get(head, "scores")
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """The logits."""
@@ -137,7 +138,9 @@ def shapes(model: LoadedModel, head: str) -> tuple[dict[int, Any], ...]:
     positions = model.parts.visual_bert.embeddings.position_embeddings.num_embeddings
     free: dict[str, Any] = {name: Dim(name, min=1, max=4096) for name in ("batch", "regions", "phrases")}
     free["words"] = Dim("words", min=2, max=positions)
-    named = {name: ("batch", "regions" if name.startswith("region") else "words") for name in INPUTS}
+    named: dict[str, tuple[str, ...]] = {
+        name: ("batch", "regions" if name.startswith("region") else "words") for name in INPUTS
+    }
     return tuple(
         {place: free[one] for place, one in enumerate(names)} for names in {**named, **MORE.get(head, {})}.values()
     )
