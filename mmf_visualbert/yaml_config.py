@@ -1,15 +1,19 @@
 """Configurations: yaml files with all that they include, and sections of them as plain containers."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from mmf_visualbert.compat.probes import folder_of
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.files import require
+from mmf_visualbert.files import read_text, require
 from mmf_visualbert.places import find_config
+
+MOST_NODES = 1_000_000
 
 
 class Included(NamedTuple):
@@ -45,6 +49,7 @@ def _read(path: Path, above: tuple[Path, ...]) -> Included:
     if path in above:
         chain = " -> ".join(file.name for file in (*above[above.index(path) :], path))
         raise InputError(f"{path} includes itself ({chain}); take one of these includes out")
+    refuse_expansion(path)
     try:
         own = merge(OmegaConf.load(path))
     except Exception as error:  # yaml's and omegaconf's errors have no base in common
@@ -56,6 +61,30 @@ def _read(path: Path, above: tuple[Path, ...]) -> Included:
     files = [path, *(file for each in included for file in each.files)]
     # Includes are merged with each other first, as MMF does: it matters where one sets a section to null.
     return Included(merge(merge({}, *(each.config for each in included)), own), files)
+
+
+def refuse_expansion(path: Path) -> None:
+    """Refuses a yaml whose aliases stand for more than any configuration holds, before they are written out.
+
+    Raises:
+        InputError: naming the file.
+    """
+    try:
+        root = yaml.compose(read_text(path), Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError):
+        return  # who reads it says so
+    sizes: dict[int, float] = {}
+
+    def size(node: Any) -> float:
+        if id(node) not in sizes:
+            sizes[id(node)] = math.inf  # until it is known; one that holds itself never ends
+            value = node.value if isinstance(node.value, list) else []
+            parts = [part for one in value for part in (one if isinstance(one, tuple) else (one,))]
+            sizes[id(node)] = 1 + sum(map(size, parts))
+        return sizes[id(node)]
+
+    if root is not None and size(root) > MOST_NODES:
+        raise InputError(f"{path} stands for more than {MOST_NODES:,} values by its aliases; write them out, or fewer")
 
 
 def _find(name: str, includer: Path) -> Path:

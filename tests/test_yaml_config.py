@@ -77,3 +77,16 @@ def test_a_file_may_be_included_twice(tmp_path):
     files = {"base": "a: 1\n", "one": "includes: [base.yaml]\n", "two": "includes: [base.yaml]\n"}
     path = write(tmp_path, run="includes: [one.yaml, two.yaml]\n", **files)
     assert container(read_yaml(path).config) == {"a": 1}
+
+
+def test_aliases_that_stand_for_too_much_are_refused(tmp_path):
+    levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
+    (tmp_path / "bomb.yaml").write_text("\n".join(levels) + "\n")
+    with pytest.raises(InputError, match=r"bomb\.yaml stands for more than 1,000,000 values by its aliases"):
+        read_yaml(tmp_path / "bomb.yaml")
+    (tmp_path / "loop.yaml").write_text("a: &a [1, *a]\n")
+    with pytest.raises(InputError, match=r"loop\.yaml stands for more"):
+        read_yaml(tmp_path / "loop.yaml")
+    (tmp_path / "few.yaml").write_text("a: &a {x: 1}\nb: *a\n")
+    assert read_yaml(tmp_path / "few.yaml").config.b.x == 1

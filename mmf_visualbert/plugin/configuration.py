@@ -17,7 +17,7 @@ from mmf_visualbert.compat.replace import replace
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.places import our_path
 from mmf_visualbert.plugin import config_keys
-from mmf_visualbert.yaml_config import container, read_yaml
+from mmf_visualbert.yaml_config import container, read_yaml, refuse_expansion
 
 MODEL = "visualbert"
 DATASETS = "visualbert_"
@@ -140,6 +140,8 @@ def tell_of_unreadable_yaml(configuration: ModuleType) -> str | None:
 
     @functools.wraps(build_user)
     def build_readable(self: Any, opts: Any) -> Any:
+        if opts.get("config") and Path(opts.config).is_file():
+            refuse_expansion(Path(opts.config))
         try:
             return build_user(self, opts)
         except FileNotFoundError as error:
