@@ -3,6 +3,8 @@
 import re
 
 _LINE_END = re.compile(r"\s*[\r\n]\s*")
+# torch raises a worker's error anew with its traceback as the message.
+_IN_TRACEBACK = re.compile(r"^(?:\S*\.)?InputError: (.+)$", re.MULTILINE)
 LONGEST = 2000  # characters of a message
 
 
@@ -17,7 +19,8 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: str) -> None:
-        message = _LINE_END.sub(" ", message)
+        quoted = _IN_TRACEBACK.findall(message)
+        message = _LINE_END.sub(" ", quoted[-1] if quoted else message)
         if len(message) > LONGEST:
             message = f"{message[: LONGEST * 2 // 3]} ... {message[-LONGEST // 3 :]}"
         super().__init__(message)

@@ -8,6 +8,7 @@ import importlib
 import logging
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -47,7 +48,16 @@ def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world") / "sample"
     build(folder, Arguments(images=SMALLEST, seed=0, dimension=128), say=lambda line: None)
     for path in sorted(Path(__file__).parent.glob("tasks/*/world.py")):
-        runpy.run_path(str(path))["write_world"](folder)
+        if path.parent.name != "mmf_datasets":
+            runpy.run_path(str(path))["write_world"](folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mmf_world(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the sample world with MMF's own datasets in it, which take longer to draw and few tests need."""
+    folder = shutil.copytree(small_world, tmp_path_factory.mktemp("mmf_world") / "sample")
+    runpy.run_path(str(Path(__file__).parent / "tasks" / "mmf_datasets" / "world.py"))["write_world"](folder)
     return folder
 
 

@@ -41,13 +41,12 @@ def test_every_yaml_says_how_it_is_run_or_that_it_is_included():
 
 
 @pytest.mark.parametrize("config", runnable(), ids=lambda path: str(path.relative_to(CONFIGS)))
-def test_config_builds_learns_saves_and_loads(config, small_world, tmp_path):
+def test_config_builds_learns_saves_and_loads(config, tmp_path, request):
     skip_where_mmf_lacks(config)
+    world = request.getfixturevalue("mmf_world" if config.parent.name == "mmf_datasets" else "small_world")
     of_task, of_phase = (SAMPLE.with_name(f"{config.parent.name}{ending}.yaml") for ending in ("", f"_{config.stem}"))
     overlays = [SAMPLE, *(file for file in (of_task, of_phase) if file.exists())]
-    run = write_config(
-        tmp_path, config, *overlays, env={"data_dir": str(small_world), "save_dir": str(tmp_path / "save")}
-    )
+    run = write_config(tmp_path, config, *overlays, env={"data_dir": str(world), "save_dir": str(tmp_path / "save")})
     trainer = load_trainer(run, "training.batch_size=4")
     model = trainer.model
     model.train()

@@ -1,4 +1,4 @@
-"""Answers of a trained model: to one text, or to a file of them.
+"""One answer of a trained model, or one for each text of a file.
 
 visualbert predict --checkpoint save/vqa2/defaults/best.ckpt --text "What color is the cat?" \\
     --features data/features/vqa2/val2014.lmdb --image COCO_val2014_000000000042

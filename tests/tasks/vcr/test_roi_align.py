@@ -17,7 +17,7 @@ def torchvision_roi_align(features, boxes, spatial_scale, bins):
     if _has_ops():
         pooled = operator(features, rois, (bins, bins), spatial_scale, sampling_ratio=0, aligned=False)
     else:
-        pooled = _roi_align.__wrapped__(features, rois, spatial_scale, bins, bins, 0, False)
+        pooled = getattr(_roi_align, "__wrapped__", _roi_align)(features, rois, spatial_scale, bins, bins, 0, False)
     return pooled.unflatten(0, boxes.shape[:2])
 
 

@@ -79,7 +79,7 @@ def test_vectors_are_those_of_the_parts_one_after_the_other():
                 pooled = (
                     roi_align(maps, roi, (7, 7), 1 / 16, 0)
                     if _has_ops()
-                    else _roi_align.__wrapped__(maps, roi, 1 / 16, 7, 7, 0, False)
+                    else getattr(_roi_align, "__wrapped__", _roi_align)(maps, roi, 1 / 16, 7, 7, 0, False)
                 )
                 extra = backbone.mask_convolution(shape[None, None] - 0.5)
                 pooled[:, : extra.shape[1]] += extra
