@@ -1,8 +1,11 @@
 """torchvision's C++ operators where they cannot load."""
 
+import functools
 import sys
 import warnings
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 import torch
 
@@ -56,8 +59,16 @@ def compute_in_torch(ops: ModuleType) -> str | None:
         caller = sys.modules[f"{ops.__name__}.{name}"]
         replace(caller, _assert_has_ops=_say_once)
         if hasattr(caller, "_roi_align"):  # which would be compiled when it is called first
-            replace(caller, _roi_align=box_kernels.roi_align)
+            replace(caller, _roi_align=_in_place_of(caller._roi_align))
     return "torchvision's C++ operators do not load, and torch computes them"
+
+
+def _in_place_of(theirs: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(theirs)
+    def roi_align(*arguments: Any) -> Any:
+        return box_kernels.roi_align(*arguments)
+
+    return roi_align
 
 
 def computes() -> bool:

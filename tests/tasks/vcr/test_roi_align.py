@@ -1,5 +1,7 @@
 """RoIAlign against torchvision's own, and on numbers worked out by hand."""
 
+import inspect
+
 import pytest
 import torch
 
@@ -17,7 +19,7 @@ def torchvision_roi_align(features, boxes, spatial_scale, bins):
     if _has_ops():
         pooled = operator(features, rois, (bins, bins), spatial_scale, sampling_ratio=0, aligned=False)
     else:
-        pooled = getattr(_roi_align, "__wrapped__", _roi_align)(features, rois, spatial_scale, bins, bins, 0, False)
+        pooled = inspect.unwrap(_roi_align)(features, rois, spatial_scale, bins, bins, 0, False)
     return pooled.unflatten(0, boxes.shape[:2])
 
 

@@ -1,6 +1,7 @@
 """The RoI backbone and the region encoder around it."""
 
 import copy
+import inspect
 
 import pytest
 import torch
@@ -79,7 +80,7 @@ def test_vectors_are_those_of_the_parts_one_after_the_other():
                 pooled = (
                     roi_align(maps, roi, (7, 7), 1 / 16, 0)
                     if _has_ops()
-                    else getattr(_roi_align, "__wrapped__", _roi_align)(maps, roi, 1 / 16, 7, 7, 0, False)
+                    else inspect.unwrap(_roi_align)(maps, roi, 1 / 16, 7, 7, 0, False)
                 )
                 extra = backbone.mask_convolution(shape[None, None] - 0.5)
                 pooled[:, : extra.shape[1]] += extra
