@@ -2,19 +2,16 @@
 
 import errno
 import os
-import re
 import select
 import sys
 from collections.abc import Callable
 
-from mmf_visualbert.errors import InputError
+from mmf_visualbert.errors import IN_TEXT, InputError
 from mmf_visualbert.files.writing import failure
 
 BAD_INPUT, INTERRUPTED, PIPE_CLOSED = 2, 130, 141  # exit codes; the last two as a shell knows them
 # What the system says where a file cannot be written, whoever wrote it.
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-# How a worker's traceback, passed on as text, ends.
-IN_TEXT = re.compile(rf"^(?:\S*\.)?{InputError.__name__}: (.+)$", re.MULTILINE)
 
 
 def finish(command: Callable[[], int | None], name: str, stopped: str = "stopped") -> int:

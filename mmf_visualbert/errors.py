@@ -3,8 +3,8 @@
 import re
 
 _LINE_END = re.compile(r"\s*[\r\n]\s*")
-# torch raises a worker's error anew with its traceback as the message.
-_IN_TRACEBACK = re.compile(r"^(?:\S*\.)?InputError: (.+)$", re.MULTILINE)
+# How a worker's traceback ends, passed on as text; torch raises the error anew with it as the message.
+IN_TEXT = re.compile(r"^(?:\S*\.)?InputError: (.+)$", re.MULTILINE)
 LONGEST = 2000  # characters of a message
 
 
@@ -19,7 +19,7 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: str) -> None:
-        quoted = _IN_TRACEBACK.findall(message)
+        quoted = IN_TEXT.findall(message)
         message = _LINE_END.sub(" ", quoted[-1] if quoted else message)
         if len(message) > LONGEST:
             message = f"{message[: LONGEST * 2 // 3]} ... {message[-LONGEST // 3 :]}"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
 ROOTS = (PACKAGE.parent, PACKAGE)  # of a checkout, and of an installed package
+MODEL_YAML = PACKAGE / "configs" / "models" / "visualbert.yaml"
 PROJECT = f"projects{os.sep}visualbert{os.sep}"
 
 

@@ -18,6 +18,7 @@ from mmf_visualbert.modules.heads.masked_lm import MaskedLMOutput
 from mmf_visualbert.modules.outputs import rows_read
 from mmf_visualbert.modules.parts import ModelParts, build_parts
 from mmf_visualbert.modules.visual_bert import VisualBertEncoder
+from mmf_visualbert.places import MODEL_YAML
 from mmf_visualbert.plugin.config_keys import nearest
 from mmf_visualbert.plugin.overrides import apply, read_words
 from mmf_visualbert.processors.regions import RegionFeatures
@@ -26,7 +27,6 @@ from mmf_visualbert.tasks.flickr30k.dataset import Flickr30k, build_flickr30k
 from mmf_visualbert.tasks.vqa2.head import answers_of
 from mmf_visualbert.yaml_config import container, merge, read_yaml
 
-CONFIGS = Path(__file__).resolve().parent / "configs"
 PREFIX = "visual_bert."
 MOST = 1 << 20  # of layers, units, words: what a file may ask for
 
@@ -103,6 +103,13 @@ def separate(output: Any, samples: int) -> Iterator[Any]:
         yield output._replace(**{name: parts[number] for name, parts in split.items()})
 
 
+class Incompatible(NamedTuple):
+    """Names of weights that a model has and a state has not, and the other way round."""
+
+    missing: list[str]
+    unexpected: list[str]
+
+
 class RunOfModel(NamedTuple):
     """What a checkpoint of a run holds.
 
@@ -151,13 +158,35 @@ def read_model(checkpoint: Path, vocabulary: Path | None = None, overrides: Sequ
         text_processor["params"]["tokenizer"] = str(vocabulary)
     text, regions = (catalog.build("processor", given) for given in (text_processor, region_processor))
     parts = _built({**model, "random_init": True}, checkpoint, answers_in(state), text.tokenizer.vocab_size)
-    whole = nn.ModuleDict({"visual_bert": parts.visual_bert, "heads": nn.ModuleDict(parts.heads)})
+    load_weights(parts, state, str(checkpoint))
+    return RunOfModel(parts, text, regions, dataset, config)
+
+
+def modules_of(parts: ModelParts) -> nn.ModuleDict:
+    """The encoder and the heads as one module, whose weights have the names of checkpoints."""
+    return nn.ModuleDict({"visual_bert": parts.visual_bert, "heads": nn.ModuleDict(parts.heads)})
+
+
+def load_weights(parts: ModelParts, state: Mapping[str, Tensor], origin: str, strict: bool = True) -> Incompatible:
+    """Puts weights into a model.
+
+    Args:
+        parts: the model.
+        state: weights by our names.
+        origin: what errors call them.
+        strict: every weight has to be there, and no other.
+
+    Returns:
+        The names of weights that are missing and of those that have no place, where it is not strict.
+
+    Raises:
+        InputError: where they do not fit.
+    """
     try:
-        whole.load_state_dict(state)
+        return Incompatible(*modules_of(parts).load_state_dict(state, strict=strict))
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip()
-        raise InputError(f"{checkpoint} does not fit its own configuration ({reason}); name another one") from error
-    return RunOfModel(parts, text, regions, dataset, config)
+        raise InputError(f"{origin} does not fit its own configuration ({reason}); name another one") from error
 
 
 def overridden(config: DictConfig, overrides: Sequence[str], source: Path) -> DictConfig:
@@ -179,10 +208,13 @@ def read_dataset(run: RunOfModel, split: str) -> Dataset:
         InputError: what the dataset raises.
     """
     section = plain(run.config, f"dataset_config.{run.dataset}")
-    processors = {
-        key: catalog.build("processor", given) for key, given in (section.get("processors") or {}).items() if given
-    }
-    return catalog.get("dataset", run.dataset)(section, split, processors)
+    return catalog.get("dataset", run.dataset)(section, split, processors_of(section))
+
+
+def processors_of(section: Mapping[str, Any]) -> dict[str, Any]:
+    """The processors that a dataset's section names, built."""
+    named = section.get("processors") or {}
+    return {key: catalog.build("processor", given) for key, given in named.items() if given}
 
 
 def answers_in(state: Mapping[str, Tensor]) -> list[str] | None:
@@ -204,7 +236,7 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> DictConfig:
         InputError: for a file that is missing or no yaml, or an override that cannot be applied.
     """
     own = read_yaml(path).config
-    defaults = [read_yaml(CONFIGS / "models" / "visualbert.yaml").config]
+    defaults = [read_yaml(MODEL_YAML).config]
     for dataset in str(own.get("datasets") or "").split(","):
         file = catalog.dataset_config(dataset.strip())
         if file.is_file():
@@ -241,10 +273,7 @@ def read_flickr30k(config: DictConfig, split: str) -> Flickr30k:
     """
     name = "visualbert_flickr30k"
     section = plain(config, f"dataset_config.{name}")
-    processors = {
-        key: catalog.build("processor", given) for key, given in (section.get("processors") or {}).items() if given
-    }
-    return build_flickr30k(section, split, processors)
+    return build_flickr30k(section, split, processors_of(section))
 
 
 def read_visual_bert(checkpoint: Path, model_config: Mapping[str, Any]) -> VisualBertEncoder:

@@ -120,23 +120,6 @@ def refusal(found: str) -> str:
     }.get(found, f"has no names of a VisualBERT that we know; give weights of {', '.join(NAMINGS)}")
 
 
-def classifier_rows(
-    naming: Naming, state: Mapping[str, Tensor], bare_names: Mapping[str, str], origin: str
-) -> int | None:
-    """Rows of a task's last linear map; None where there is none.
-
-    Raises:
-        InputError: where it is of another shape.
-    """
-    weight = f"{naming.classifier}weight" if naming.classifier else ""
-    name = next((name for name, bare in bare_names.items() if bare == weight), None)
-    if name is None:
-        return None
-    if state[name].ndim != 2:
-        raise InputError(f"{origin} has a classifier of shape {tuple(state[name].shape)}, which is none; get it again")
-    return state[name].size(0)
-
-
 def whole_name(naming: Naming, bare: str) -> str:
     """The name of a weight in a whole model, where the file is of the encoder alone."""
     alone = naming is TRANSFORMERS and bare.startswith(("embeddings.", "encoder.", "pooler.", "additional_layer."))

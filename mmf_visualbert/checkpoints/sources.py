@@ -17,14 +17,13 @@ from mmf_visualbert.checkpoints.settings import attention_heads_of, of_config, r
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import read_json, read_safetensors
 from mmf_visualbert.modules.build import bert_config
-from mmf_visualbert.places import PACKAGE
+from mmf_visualbert.places import MODEL_YAML
 from mmf_visualbert.processors.tokenizer_files import VOCABULARY, WHOLE
 from mmf_visualbert.tasks.vqa2.answers import AnswerVocabulary
 from mmf_visualbert.yaml_config import container, merge, read_yaml
 
 DESCRIPTION, BESIDE = "visualbert.json", "visualbert.safetensors"
 CONFIGURATION, RUN = "config.json", "best.ckpt"
-MODEL_YAML = PACKAGE / "configs" / "models" / "visualbert.yaml"
 WORDS = "visual_bert.embeddings.word_embeddings.weight"
 HUB_FILES = ["*.json", "*.safetensors", "*.bin", "*.txt"]
 

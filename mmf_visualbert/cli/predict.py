@@ -25,6 +25,7 @@ from mmf_visualbert.errors import InputError
 if TYPE_CHECKING:
     from mmf_visualbert.contracts import Reply
     from mmf_visualbert.features.records import RegionRecord
+    from mmf_visualbert.pretrained import VisualBERT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,11 +65,13 @@ def run(options: argparse.Namespace) -> None:
         answers=options.answers,
         head=options.head,
         attention_heads=options.heads,
+        detector=options.detector,
+        detector_weights=options.weights,
     )
     predictor = Predictor(model.model.parts, model.model.text, model.model.regions, model.task)
-    photographer = Photographs(options.detector, options.weights) if options.detector else None
+    read = reader_of(options, model)
     if options.file is None:
-        replies = predictor(options.text, regions([options.image], options.features, photographer)[0], options.best)
+        replies = predictor(options.text, read(options.image), options.best)
         show(replies, options.json)
         if options.draw:
             from mmf_visualbert.pretrained.drawing import draw
@@ -79,8 +82,9 @@ def run(options: argparse.Namespace) -> None:
     from mmf_visualbert.pretrained.many import answer_file
 
     def ask(texts: Sequence[str], images: Sequence[Sequence[str]]) -> "list[list[Reply]]":
-        found = regions(images, options.features, photographer)
-        return predictor.many(list(zip(texts, found, strict=True)), options.best, options.batch_size)
+        records = iter(read([image for group in images for image in group]))
+        questions = [(text, [next(records) for _ in group]) for text, group in zip(texts, images, strict=True)]
+        return predictor.many(questions, options.best, options.batch_size)
 
     done = answer_file(options.file, options.out, ask, options.batch_size)
     print(f"{done} texts answered: {options.out}")
@@ -96,36 +100,14 @@ def refuse_contradictions(options: argparse.Namespace) -> None:
         raise InputError("--draw draws on one photograph; give it with --text and --detector")
 
 
-def regions(
-    images: Sequence[Sequence[str]], features: Sequence[str] | None, photographs: "Photographs | None"
-) -> list[list["RegionRecord"]]:
-    """The regions of each text's images."""
-    flat = [image for group in images for image in group]
-    if photographs is not None:
-        records = photographs(flat)
-    else:
-        from mmf_visualbert.features.store import FeatureStore
+def reader_of(options: argparse.Namespace, model: "VisualBERT") -> "Callable[[Sequence[str]], list[RegionRecord]]":
+    """What gives the regions of images: the stores, opened once, or the detector."""
+    if options.detector:
+        return lambda images: model.records(images, len(images))
+    from mmf_visualbert.features.store import FeatureStore
 
-        store = FeatureStore(list(features or ()))
-        records = [store.read(key).copy() for key in flat]
-    waiting = iter(records)
-    return [[next(waiting) for _ in group] for group in images]
-
-
-class Photographs:
-    """A detector that is built when it is first asked."""
-
-    def __init__(self, detector: str, weights: str) -> None:
-        self.detector, self.weights = detector, weights
-        self.built: Callable[[Sequence[str]], list[RegionRecord]] | None = None
-
-    def __call__(self, photographs: Sequence[str]) -> list["RegionRecord"]:
-        """The regions of each."""
-        if self.built is None:
-            from mmf_visualbert.features.extraction.photographs import Photographer
-
-            self.built = Photographer(self.detector, self.weights)
-        return self.built(photographs)
+    store = FeatureStore(options.features)
+    return lambda images: [store.read(key).copy() for key in images]
 
 
 def show(replies: Sequence["Reply"], as_json: bool) -> None:

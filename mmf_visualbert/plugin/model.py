@@ -1,7 +1,6 @@
 """VisualBERT as MMF's model: a batch of samples in, `scores` and what losses and metrics read out."""
 
 from collections.abc import Mapping, MutableMapping
-from pathlib import Path
 from typing import Any
 
 from mmf.common.registry import registry
@@ -14,14 +13,13 @@ from mmf_visualbert.errors import InputError
 from mmf_visualbert.modules.optimizer import parameter_groups
 from mmf_visualbert.modules.outputs import outputs_of
 from mmf_visualbert.modules.parts import ModelParts, build_parts
+from mmf_visualbert.places import MODEL_YAML
 from mmf_visualbert.plugin import run_facts
 from mmf_visualbert.plugin.mmf_fields import add_our_names
 from mmf_visualbert.plugin.no_numbers import check_losses
 from mmf_visualbert.plugin.preemption import stop_if_asked
 from mmf_visualbert.plugin.pretrained import start_from
 from mmf_visualbert.yaml_config import container
-
-CONFIG = Path(__file__).resolve().parents[1] / "configs" / "models" / "visualbert.yaml"
 
 
 class VisualBERT(BaseModel):
@@ -37,7 +35,7 @@ class VisualBERT(BaseModel):
     @classmethod
     def config_path(cls) -> str:
         """The yaml with the model's defaults, absolute."""
-        return str(CONFIG)
+        return str(MODEL_YAML)
 
     def build(self) -> None:
         """Builds the encoder, region encoder and heads.

@@ -73,6 +73,7 @@ def start_from(model: nn.Module, name: str) -> None:
     fitting = [head for head in heads if fits(head, own, state)]
     copied |= {key: value for head in fitting for key, value in state.items() if key.startswith(f"heads.{head}.")}
     model.load_state_dict(copied, strict=False)
+    source_of.cache_clear()  # a copy of all weights, which a run would carry along for nothing
     begin = [head for head in heads if head not in fitting]
     logger.info(
         f"{KEY}: {len(copied)} weights of {name} loaded"

@@ -16,15 +16,14 @@ def draw(photograph: str | Path, replies: Sequence[Reply], out: Path) -> None:
     Raises:
         InputError: where no reply has a box, or the image cannot be read.
     """
-    from PIL import ImageDraw, ImageOps
+    from PIL import Image, ImageDraw
 
-    from mmf_visualbert.features.extraction.photographs import open_image
+    from mmf_visualbert.features.extraction.images import read_image
 
     boxed = [reply for reply in replies if reply.box is not None]
     if not boxed:
         raise InputError("no reply has a box that could be drawn; ask a model of phrases, with [brackets] in the text")
-    with open_image(photograph, str(photograph)) as opened:
-        image = ImageOps.exif_transpose(opened).convert("RGB")
+    image = Image.fromarray(read_image(str(photograph)))
     pen = ImageDraw.Draw(image)
     phrases = list(dict.fromkeys(reply.about for reply in boxed))
     for reply in reversed(boxed):  # the most probable last, on top

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmf_visualbert import catalog
 from mmf_visualbert.checkpoints.sources import Said, Source, read_source
@@ -29,7 +29,7 @@ from mmf_visualbert.pretrained.images import Photographer, records_of
 from mmf_visualbert.pretrained.saving import save
 from mmf_visualbert.processors.regions import RegionFeatures
 from mmf_visualbert.processors.text import TextAssembler
-from mmf_visualbert.runs import LoadedModel, answers_in
+from mmf_visualbert.runs import LoadedModel, answers_in, load_weights
 
 Replies = list[Reply]
 CHOICE = "visualbert_choice"
@@ -103,12 +103,7 @@ class VisualBERT:
                 "answer whole files: visualbert vcr leaderboard"
             )
         parts = build_parts(model, answers_in(source.state), text.tokenizer.vocab_size)
-        whole = nn.ModuleDict({"visual_bert": parts.visual_bert, "heads": nn.ModuleDict(parts.heads)})
-        try:
-            missing, odd = whole.load_state_dict(source.state, strict=False)
-        except RuntimeError as error:
-            reason = str(error).splitlines()[1].strip()
-            raise InputError(f"{source.origin} does not fit its own configuration ({reason}); name another") from error
+        missing, odd = load_weights(parts, source.state, source.origin, strict=False)
         missing = [name for name in missing if not name.endswith("_extra_state")]
         if missing:
             raise InputError(f"{source.origin} has no weight for {missing[0]}; give a whole model")

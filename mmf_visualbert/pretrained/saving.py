@@ -22,7 +22,7 @@ from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import write_json, write_text, writing_folder
 from mmf_visualbert.pretrained.card import model_card
 from mmf_visualbert.processors.tokenizer_files import SETTINGS, VOCABULARY, WHOLE
-from mmf_visualbert.runs import LoadedModel
+from mmf_visualbert.runs import LoadedModel, modules_of
 
 if TYPE_CHECKING:
     from mmf_visualbert.pretrained.model import VisualBERT
@@ -34,7 +34,7 @@ def save(model: LoadedModel, source: Source, detector: str | None, folder: Path,
     """See `VisualBERT.save_pretrained`."""
     if folder.exists():
         raise InputError(f"{folder} exists already; give another folder or remove it")
-    state = {name: value.detach().cpu() for name, value in state_of(model).items()}
+    state = {name: value.detach().cpu() for name, value in modules_of(model.parts).state_dict().items()}
     head = next((name for name in (*CLASSIFIERS, GROUNDING) if name in model.parts.heads), None)
     theirs, _ = revert(state, TARGET, head, source.origin)
     heads = heads_kept(NAMINGS[TARGET], state, head, source.origin)
@@ -60,14 +60,6 @@ def save(model: LoadedModel, source: Source, detector: str | None, folder: Path,
         write_vocabulary(model, source, partial)
         write_text(partial / "README.md", card or model_card(model, source, detector, folder.name))
     return folder
-
-
-def state_of(model: LoadedModel) -> dict[str, Tensor]:
-    """All weights by our names."""
-    state = {f"visual_bert.{name}": value for name, value in model.parts.visual_bert.state_dict().items()}
-    for head, module in model.parts.heads.items():
-        state |= {f"heads.{head}.{name}": value for name, value in module.state_dict().items()}
-    return state
 
 
 def without_place(

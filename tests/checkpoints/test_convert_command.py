@@ -37,6 +37,18 @@ def own_state(model):
     return {f"visual_bert.{name}": value for name, value in model.state_dict().items()}
 
 
+def outputs(theirs, text, regions):
+    """What a model of transformers gives for our inputs."""
+    return theirs(
+        input_ids=text.input_ids,
+        attention_mask=text.mask.long(),
+        token_type_ids=text.segments,
+        visual_embeds=regions.features,
+        visual_attention_mask=regions.mask.long(),
+        visual_token_type_ids=regions.segments,
+    )
+
+
 def test_a_file_of_the_authors(shared, tmp_path, capsys):
     weights, _, _ = released(shared, "vqa")
     torch.save({f"module.bert.{name}": value for name, value in weights.items()}, tmp_path / "model.th")
@@ -146,14 +158,7 @@ def test_what_weights_do_not_show_is_taken_from_config_json(tmp_path):
     state = torch.load(tmp_path / "ours.pth", weights_only=True)["model"]
     model.load_state_dict({name.removeprefix("visual_bert."): value for name, value in state.items()})
     text, regions = ragged()
-    expected = theirs(
-        input_ids=text.input_ids,
-        attention_mask=text.mask.long(),
-        token_type_ids=text.segments,
-        visual_embeds=regions.features,
-        visual_attention_mask=regions.mask.long(),
-        visual_token_type_ids=regions.segments,
-    )
+    expected = outputs(theirs, text, regions)
     torch.testing.assert_close(model(text, regions).pooled, expected.pooler_output, atol=1e-5, rtol=0)
 
 
@@ -181,14 +186,7 @@ def test_to_transformers(tmp_path, capsys):
     theirs, info = VisualBertModel.from_pretrained(tmp_path / "theirs", output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"]
     text, regions = ragged()
-    expected = theirs.eval()(
-        input_ids=text.input_ids,
-        attention_mask=text.mask.long(),
-        token_type_ids=text.segments,
-        visual_embeds=regions.features,
-        visual_attention_mask=regions.mask.long(),
-        visual_token_type_ids=regions.segments,
-    )
+    expected = outputs(theirs.eval(), text, regions)
     torch.testing.assert_close(model(text, regions).pooled, expected.pooler_output, atol=1e-5, rtol=0)
     assert run("to", "transformers", tmp_path / "ours.pth", tmp_path / "theirs", "--heads", 4) == 2
     assert "exists already" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from mmf_visualbert import catalog
 from mmf_visualbert.datasets.paths import Files
 from mmf_visualbert.datasets.settings import Part, read_settings
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.runs import CONFIGS
+from mmf_visualbert.places import MODEL_YAML
 from mmf_visualbert.yaml_config import container, merge, read_yaml
 
 catalog.import_parts()
@@ -21,7 +21,7 @@ catalog.import_parts()
 def test_each_yaml_has_a_twin_with_the_same_defaults(name):
     settings = catalog.dataset_settings(name)
     assert settings is not None, f"{name} is registered without settings"
-    model = read_yaml(CONFIGS / "models" / "visualbert.yaml").config
+    model = read_yaml(MODEL_YAML).config
     whole = merge(model, read_yaml(catalog.dataset_config(name)).config, {"env": {"data_dir": "."}})
     section = container(whole.dataset_config[name])
     assert set(section) == {each.name for each in fields(settings)}

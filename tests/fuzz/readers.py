@@ -22,9 +22,10 @@ from mmf_visualbert.features.extraction.weights import read_weights
 from mmf_visualbert.features.info import StoreInfo
 from mmf_visualbert.features.interpretation import interpret
 from mmf_visualbert.features.sizes import image_sizes
+from mmf_visualbert.places import MODEL_YAML
 from mmf_visualbert.processors.regions import RegionFeatures
 from mmf_visualbert.processors.text import TextAssembler
-from mmf_visualbert.runs import CONFIGS, read_model, read_visual_bert
+from mmf_visualbert.runs import read_model, read_visual_bert
 from mmf_visualbert.tasks.captions.records import choose_parts, require_captions
 from mmf_visualbert.tasks.captions.records import read_captions as read_captioned
 from mmf_visualbert.tasks.flickr30k.annotations import read_annotation, read_sentences, read_split, read_unrelated
@@ -229,7 +230,7 @@ def text(folder: Path) -> None:
 
 def encoder(folder: Path) -> None:
     """The encoder alone out of a checkpoint."""
-    defaults = read_yaml(CONFIGS / "models" / "visualbert.yaml").config.model_config.visualbert
+    defaults = read_yaml(MODEL_YAML).config.model_config.visualbert
     read_visual_bert(folder / "c.pth", container(defaults, resolve=False))
 
 

@@ -21,9 +21,9 @@ def config():
     """The model's own defaults, tiny."""
     import mmf  # noqa: F401  (first, as in every run)
 
-    from mmf_visualbert.plugin.model import CONFIG
+    from mmf_visualbert.places import MODEL_YAML
 
-    content = OmegaConf.load(CONFIG)
+    content = OmegaConf.load(MODEL_YAML)
     settings = content.model_config.visualbert
     settings.bert, settings.tokenizer, settings.region_dimension = None, "vocab.txt", DIMENSION
     settings.size.update({**SIZE, "initializer_range": 0.1})  # wide, so that what differs is seen in the scores

@@ -205,10 +205,10 @@ def test_weights_in_shards_load(runs, tmp_path):
 @pytest.mark.parametrize("target", ["authors", "mmf", "transformers"])
 def test_files_of_others_are_told_by_their_names(runs, small_world, tmp_path, target):
     from mmf_visualbert.checkpoints.convert import revert
-    from mmf_visualbert.pretrained.saving import state_of
+    from mmf_visualbert.runs import modules_of
 
     model = VisualBERT.from_pretrained(runs["pretrain_coco"][0])
-    theirs, _ = revert(state_of(model.model), target)
+    theirs, _ = revert(modules_of(model.model.parts).state_dict(), target)
     file = tmp_path / "weights.th"
     torch.save({"model": theirs} if target == "mmf" else theirs, file)
     loaded = VisualBERT.from_pretrained(file, vocabulary=small_world / "bert/vocab.txt", attention_heads=4)

@@ -1,10 +1,9 @@
 """Regions of a few images at once, in memory: for one answer, without a store."""
 
-import io
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,11 +11,8 @@ from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.extraction import presets
 from mmf_visualbert.features.extraction.detector import build_detector
 from mmf_visualbert.features.extraction.extract import extract
-from mmf_visualbert.features.extraction.images import ImageFile
+from mmf_visualbert.features.extraction.images import ImageFile, image_size
 from mmf_visualbert.features.store import FeatureStore, RegionRecord
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 
 class Photographer:
@@ -66,8 +62,11 @@ def file_of(photograph: Any, path: Path, where: str) -> Path:
         return Path(photograph)
     if isinstance(photograph, bytes):
         path.write_bytes(photograph)
-        with open_image(io.BytesIO(photograph), where):
-            return path
+        try:
+            image_size(str(path))
+        except InputError as error:
+            raise InputError(f"{where} is no image that can be read ({error}); give another") from error
+        return path
     if isinstance(photograph, np.ndarray):
         if photograph.dtype != np.uint8 or photograph.ndim != 3 or photograph.shape[2] != 3:
             raise InputError(
@@ -80,17 +79,3 @@ def file_of(photograph: Any, path: Path, where: str) -> Path:
         )
     photograph.convert("RGB").save(path.with_suffix(".png"))
     return path.with_suffix(".png")
-
-
-def open_image(file: Any, where: str) -> "Image":
-    """PIL's image, not decoded yet.
-
-    Raises:
-        InputError: for what is none.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        return Image.open(file)
-    except (UnidentifiedImageError, OSError, ValueError) as error:
-        raise InputError(f"{where} is no image that can be read ({error}); give another") from error

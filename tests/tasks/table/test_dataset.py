@@ -60,16 +60,6 @@ def test_each_kind_learns_evaluates_and_predicts(kind, small_world, tmp_path):
     assert len((tmp_path / "out.csv").read_text().splitlines()) == len(entries) + 1
 
 
-@pytest.fixture
-def processors(small_world):
-    vocabulary = str(small_world / "bert" / "vocab.txt")
-    return {
-        "text_processor": catalog.get("processor", "visualbert_text")(vocabulary, 64),
-        "region_processor": catalog.get("processor", "visualbert_regions")(36, 128),
-        "label_processor": catalog.get("processor", "visualbert_labels")(),
-    }
-
-
 def build(section, split, processors):
     return catalog.get("dataset", "visualbert_table")(section, split, processors)
 

@@ -13,18 +13,6 @@ from mmf_visualbert.modules.boxes import pairwise_iou
 from mmf_visualbert.tasks.table.kinds import read_answers, read_boxes
 
 
-@pytest.fixture
-def processors(small_world):
-    vocabulary = str(small_world / "bert" / "vocab.txt")
-    return {
-        "text_processor": catalog.get("processor", "visualbert_text")(vocabulary, 64),
-        "region_processor": catalog.get("processor", "visualbert_regions")(36, 128),
-        "label_processor": catalog.get("processor", "visualbert_labels")(),
-        "answer_processor": catalog.get("processor", "visualbert_answers")(),
-        "masking_processor": None,
-    }
-
-
 def build(section, split, processors):
     return catalog.get("dataset", "visualbert_table")(section, split, processors)
 
