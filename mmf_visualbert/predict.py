@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmf_visualbert import catalog
-from mmf_visualbert.contracts import Asked, OneAnswer, Reply, Sample, Task
+from mmf_visualbert.contracts import Asked, OneAnswer, Reply, Sample, Task, TrainedModel
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.records import RegionRecord
 from mmf_visualbert.modules.parts import ModelParts
@@ -13,6 +13,35 @@ from mmf_visualbert.processors.text import TextAssembler
 from mmf_visualbert.runs import LoadedModel, read_model
 
 IMAGES = {1: "one image", 2: "two images"}
+
+
+def ask(
+    model: TrainedModel,
+    way: OneAnswer,
+    text: str,
+    images: Sequence[RegionRecord],
+    names: Sequence[str],
+    best: int,
+    images_of: OneAnswer | None = None,
+) -> Asked:
+    """A text about images, as a model reads it.
+
+    Args:
+        model: that is asked.
+        way: how.
+        text: what.
+        images: the regions of each.
+        names: what errors call the images.
+        best: how many answers.
+        images_of: how the images are joined, where it is not as `way` has it.
+
+    Raises:
+        InputError: for regions of another dimension, or a text that the way cannot ask.
+    """
+    samples = [model.regions(image, name) for image, name in zip(images, names, strict=True)]
+    join = (images_of or way).join
+    regions: Sample = samples[0] if join is None else join(*samples)
+    return Asked(text, images[0], {**regions, **way.ask(model, text)}, best)
 
 
 class Predictor:
@@ -72,15 +101,12 @@ class Predictor:
             InputError: for more or fewer images than the model was trained with, regions of another dimension, or a
                 text without the brackets or masks that the head needs.
         """
-        samples = [self.sample(text, images) for text, images in questions]
-        asked = [
-            Asked(text, images[0], sample, best) for (text, images), sample in zip(questions, samples, strict=True)
-        ]
-        outputs = self.model.run(self.way.head, samples, batch_size)
+        asked = [self.asked(text, images, best) for text, images in questions]
+        outputs = self.model.run(self.way.head, [one.sample for one in asked], batch_size)
         return [self.way.tell(self.model, one, output) for one, output in zip(asked, outputs, strict=True)]
 
-    def sample(self, text: str, images: Sequence[RegionRecord]) -> Sample:
-        """What the model reads for one text.
+    def asked(self, text: str, images: Sequence[RegionRecord], best: int) -> Asked:
+        """One text, as the model reads it.
 
         Raises:
             InputError: see `many`.
@@ -90,9 +116,8 @@ class Predictor:
             raise InputError(
                 f"this model reads a text with {IMAGES[wanted]}, and {len(images)} are given; give it {IMAGES[wanted]}"
             )
-        samples = [self.model.regions(image, f"image {number}") for number, image in enumerate(images, start=1)]
-        regions = samples[0] if self.images_of.join is None else self.images_of.join(*samples)
-        return {**regions, **self.way.ask(self.model, text)}
+        names = [f"image {number}" for number in range(1, wanted + 1)]
+        return ask(self.model, self.way, text, images, names, best, self.images_of)
 
 
 def read_predictor(checkpoint: Path, vocabulary: Path | None = None) -> Predictor:

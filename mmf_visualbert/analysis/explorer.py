@@ -13,7 +13,6 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mmf_visualbert.analysis.asking import answers_of, sample_of
 from mmf_visualbert.analysis.looks import look
 from mmf_visualbert.analysis.pictures import data_uri, find_pictures
 from mmf_visualbert.analysis.watching import WatchedModel
@@ -21,6 +20,7 @@ from mmf_visualbert.contracts import Dataset, Depicted, OneAnswer, Reply, Task
 from mmf_visualbert.datasets.one_answer import ranked
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import read_rows, write_text
+from mmf_visualbert.predict import ask
 
 BEST = 5
 MASKED = "visualbert_masked_lm"
@@ -110,10 +110,10 @@ def answers(model: WatchedModel, depicted: Depicted, sample: dict[str, Any] | No
 
 def of_text(model: WatchedModel, way: OneAnswer, depicted: Depicted) -> list[Reply]:
     """The answers to a text about images."""
-    sample = sample_of(model, way, depicted)
-    output = model.run(way.head, sample)
+    asked = ask(model, way, depicted.text or "", depicted.records, depicted.images, BEST)
+    output = model.run(way.head, asked.sample)
     fields = {name: value.detach().float() for name, value in output._asdict().items() if value is not None}
-    return answers_of(model, way, depicted, sample, output._replace(**fields), BEST)
+    return way.tell(model, asked, output._replace(**fields))
 
 
 def spread(count: int, length: int) -> list[int]:

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import torch
 
-from mmf_visualbert.analysis.asking import answers_of, sample_of
 from mmf_visualbert.analysis.intervals import Interval, Resamples, interval
 from mmf_visualbert.analysis.looks import covers
-from mmf_visualbert.contracts import Dataset, Depicted, Reply, Sample, Task
+from mmf_visualbert.contracts import Asked, Dataset, Depicted, Reply, Task
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.predict import ask
 from mmf_visualbert.runs import LoadedModel, RunOfModel
 
 BINS = 10
@@ -68,18 +68,19 @@ def judge(run: RunOfModel, dataset: Dataset, task: Task, wanted: Sequence[int]) 
     model = LoadedModel(run.parts, run.text, run.regions)
     found: list[Judged] = []
     left_out: Counter[str] = Counter()
-    asked: list[tuple[Depicted, Sample]] = []
+    way = task.answer
+    several: list[tuple[Depicted, Asked]] = []
     for index in wanted:
         depicted = task.depict(dataset, index)
         if depicted.text is None:
             raise InputError("a phase of pre-training answers no question")
         try:
-            asked.append((depicted, sample_of(model, task.answer, depicted)))
+            several.append((depicted, ask(model, way, depicted.text, depicted.records, depicted.images, 1)))
         except InputError as error:
             left_out[str(error)] += 1
-    outputs = model.run(task.answer.head, [sample for _, sample in asked])
-    for (depicted, sample), output in zip(asked, outputs, strict=True):
-        one = list(judgements(depicted, answers_of(model, task.answer, depicted, sample, output, 1)))
+    outputs = model.run(way.head, [asked.sample for _, asked in several])
+    for (depicted, asked), output in zip(several, outputs, strict=True):
+        one = list(judgements(depicted, way.tell(model, asked, output)))
         if not one:
             left_out["what is right is not known, or outside of what the model can answer"] += 1
         found += one

@@ -12,13 +12,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmf_visualbert.analysis.asking import answers_of, sample_of
 from mmf_visualbert.analysis.intervals import Interval, Resamples, interval
 from mmf_visualbert.analysis.looks import is_right
 from mmf_visualbert.analysis.watching import Seen, WatchedModel
 from mmf_visualbert.contracts import Dataset, Depicted, OneAnswer, Sample, Task
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import write_rows
+from mmf_visualbert.predict import ask
 from mmf_visualbert.runs import LoadedModel, RunOfModel
 
 METHODS = ("raw", "rollout", "relevance", "random")
@@ -99,7 +99,8 @@ def _of_example(
     watched: WatchedModel, model: LoadedModel, way: OneAnswer, depicted: Depicted, curves: Sequence[Curve], seed: int
 ) -> Tensor:
     """(curves, steps) float64, whether the answer is right."""
-    sample = sample_of(model, way, depicted)
+    asked = ask(model, way, depicted.text or "", depicted.records, depicted.images, 1)
+    sample = asked.sample
     watched.run(way.head, sample)
     seen = watched.seen
     assert seen is not None
@@ -112,7 +113,7 @@ def _of_example(
             reduced.append(without(sample, curve.what, ordered[: round(step * len(ordered))]))
     rights = []
     for each, output in zip(reduced, model.run(way.head, reduced), strict=True):
-        right = is_right(depicted, answers_of(model, way, depicted, each, output, 1))
+        right = is_right(depicted, way.tell(model, asked._replace(sample=each), output))
         if right is None:
             raise InputError("what is right is not known")
         rights.append(float(right))

@@ -21,21 +21,13 @@ from mmf_visualbert.modules.visual_bert import VisualBertEncoder
 
 WORDS, PHRASES = 14, 3  # of a caption, about as Flickr30K has them
 POOL = 64  # captions that are made; they come again under other images' names
-SIZE: dict[str, Any] = {
-    "vocab_size": 30522,
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "intermediate_size": 3072,
-    "max_position_embeddings": 512,
-}
 
 
 def run(args: argparse.Namespace) -> dict:
     """Seconds an image of both, in turn, and the memory of the process as images go by."""
     torch.manual_seed(args.seed)
     model = build_visual_bert(
-        region_dimension=args.dimension, random_init=True, attention="eager", pooler=False, **{**SIZE, **sizes(args)}
+        region_dimension=args.dimension, random_init=True, attention="eager", pooler=False, **sizes(args)
     )
     model.eval().to(args.device)
     pool = [caption(number, args.regions, args.dimension) for number in range(POOL)]
