@@ -16,6 +16,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,7 +71,7 @@ def try_stops(words: list[str], plan: Counter[str], seed: int, folder: Path) -> 
             processes += 1
             if code:
                 expected = REQUEUE if kind == "signal" else -signal.SIGKILL
-                assert kind and code == expected, (folder / "stopped.log").read_text()[-2000:]
+                assert kind and code == expected, f"{kind}: {code}: {(folder / 'stopped.log').read_text()[-2000:]}"
                 tried.stops[kinds.pop()] += 1
         differing = list(differences(folder / "never", folder / "stopped"))
         tried = Tried(tried.stops, [*tried.processes, processes], tried.differing + differing)
@@ -94,6 +95,7 @@ def start(words: list[str], folder: Path, at_write: int | None = None) -> int:
         log = os.open(f"{folder}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         for stream in (1, 2):
             os.dup2(log, stream)
+        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)
         resume = ["checkpoint.resume=true"] if (folder / LOCK).exists() else []
         sys.argv = ["mmf_run", *words, f"env.save_dir={folder}", *resume]
         if at_write is not None:
@@ -102,6 +104,8 @@ def start(words: list[str], folder: Path, at_write: int | None = None) -> int:
         code = 0
     except SystemExit as end:
         code = int(end.code or 0)
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         os._exit(code)
