@@ -25,7 +25,6 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 # Unicode's canonical decomposition, part of BERT's normalisation, makes at most this many characters of one.
 LONGEST_DECOMPOSITION = 4
 LONGEST_COMPATIBILITY = 54  # of NFKD, which some tokenizers' files ask for: 18, and 3 of each in lower case
-MOST_PIECES = 10_000_000
 
 
 class Pieces(NamedTuple):
@@ -77,10 +76,7 @@ class WordPieceTokenizer:
         self.name = name
         self.lowercase = lowercase
         self.vocab_size = max(vocabulary.values()) + 1
-        if self.vocab_size > MOST_PIECES:
-            raise InputError(
-                f"{name} gives a piece the id {self.vocab_size - 1}, and no BERT has {MOST_PIECES} pieces; get it again"
-            )
+        tokenizer_files.refuse_many(self.vocab_size - 1, name)
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (vocabulary[t] for t in SPECIAL_TOKENS)
         self.special_ids = tuple(vocabulary[token] for token in SPECIAL_TOKENS)
         self.unused_ids = tuple(index for token, index in vocabulary.items() if token.startswith("[unused"))

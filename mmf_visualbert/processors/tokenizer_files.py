@@ -18,13 +18,15 @@ from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import read_json, read_lines, write_json, write_text
 
 VOCABULARY, WHOLE, SETTINGS, CONFIG = "vocab.txt", "tokenizer.json", "tokenizer_config.json", "config.json"
-_BESIDE = ("special_tokens_map.json", "added_tokens.json", CONFIG)
+ADDED = "added_tokens.json"
+_BESIDE = ("special_tokens_map.json", ADDED, CONFIG)
 # What a tokenizer_config.json states, and what BERT's normalizer calls it.
 _STATED = {
     "do_lower_case": "lowercase",
     "strip_accents": "strip_accents",
     "tokenize_chinese_chars": "handle_chinese_chars",
 }
+MOST_PIECES = 10_000_000
 # Normalizers under which a character becomes a bounded number of characters, and none comes from nowhere.
 _NORMALIZERS = ("BertNormalizer", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Strip", "Nmt", "Sequence")
 
@@ -56,6 +58,10 @@ def read_tokenizer(source: Path, lowercase: bool) -> Described:
     files = _files(source)
     settings = _settings(files)
     whole = _whole(files)
+    if whole is not None:  # before tokenizers reads it, which makes room for as many pieces as the largest id says
+        refuse_many(_largest_id([whole["model"].get("vocab"), whole.get("added_tokens")]), files[WHOLE])
+    if ADDED in files:
+        refuse_many(_largest_id(read_json(files[ADDED])), files[ADDED])
     if whole is None and settings.get("do_lower_case") is None:
         vocabulary = {piece: index for index, piece in enumerate(read_lines(files[VOCABULARY]))}
         refuse_cased(vocabulary, lowercase, str(source))
@@ -85,6 +91,18 @@ def refuse_cased(vocabulary: Mapping[str, int], lowercase: bool, name: str) -> N
                     "otherwise, while the configuration lower-cases; set the processor's `lowercase: false`, or write "
                     f'{{"do_lower_case": true}} into {SETTINGS} beside it if it is to be lower-cased'
                 )
+
+
+def refuse_many(largest: int, name: object) -> None:
+    """Refuses an id that is none of a BERT's.
+
+    Raises:
+        InputError: naming the id.
+    """
+    if largest >= MOST_PIECES:
+        raise InputError(
+            f"{name} gives a piece the id {largest}, and no BERT has {MOST_PIECES} pieces; get the vocabulary again"
+        )
 
 
 def refuse_other_case(wanted: bool, lowercase: bool, name: object) -> None:
@@ -179,6 +197,13 @@ def _whole(files: Mapping[str, Path]) -> dict[str, Any] | None:
     if WHOLE in files and not (isinstance(whole, dict) and isinstance(whole.get("model"), dict)):
         raise InputError(f"{files[WHOLE]} describes no tokenizer; get it again, or leave {VOCABULARY} alone there")
     return whole
+
+
+def _largest_id(value: Any) -> int:
+    """The largest id that a part of a file gives, wherever it stands in there."""
+    if isinstance(value, dict | list):
+        return max(map(_largest_id, value.values() if isinstance(value, dict) else value), default=0)
+    return value if isinstance(value, int) else 0
 
 
 def _names_its_class(files: Mapping[str, Path], settings: Mapping[str, Any]) -> bool:

@@ -238,6 +238,13 @@ def test_other_kinds_of_tokenizers_are_refused(tmp_path):
             load_tokenizer(str(path), False)
 
 
+def test_an_added_token_far_beyond_the_vocabulary_is_refused(tmp_path):
+    path = folder(tmp_path / "bert", True, {"lowercase": False}, None, False)
+    (path / "added_tokens.json").write_text(json.dumps({"more": (1 << 31) - 100}))
+    with pytest.raises(InputError, match=r"added_tokens\.json gives a piece the id 2147483548"):
+        load_tokenizer(str(path), False)
+
+
 def test_a_character_that_becomes_eighteen_counts_as_so_many(tmp_path):
     path = folder(tmp_path / "bert", False, {"lowercase": False}, None, False)
     whole = json.loads((path / "tokenizer.json").read_text())
