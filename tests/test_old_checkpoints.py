@@ -8,13 +8,12 @@ world that all of it was made from.
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 import torch
+import warm
 
 FIXTURES = Path(__file__).resolve().parent / "fixtures"
 RELEASES = sorted(path.name.removesuffix(".tar.xz") for path in FIXTURES.glob("release_*.tar.xz"))
@@ -33,17 +32,9 @@ def release(request, tmp_path_factory) -> Path:
 def start(program: str, release: Path, run: str, folder: Path, *arguments: str) -> str:
     """Runs one of MMF's commands in `folder` on a run's own yaml; gives what it says."""
     settings = [f"config={release / run / 'run.yaml'}", f"env.data_dir={release / 'world'}"]
-    done = subprocess.run(
-        [str(Path(sys.executable).parent / program), *settings, f"env.save_dir={folder / 'save'}", *arguments],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout + done.stderr
+    done = warm.start(program, [*settings, f"env.save_dir={folder / 'save'}", *arguments], folder, limit=300)
+    assert done.code == 0, done.said[-3000:]
+    return done.said
 
 
 def same(ours, theirs) -> bool:
