@@ -45,7 +45,7 @@ def check(job: Job) -> None:
     if job.notice < 30 or job.notice >= job.minutes * 60:
         raise InputError(f"--notice is {job.notice} seconds; give 30 or more, and fewer than the job has")
     if any(word.partition("=")[0] == RESUME for word in job.words):
-        raise InputError(f"leave {RESUME} out: the script gives it from the second start on")
+        raise InputError(f"leave {RESUME} out: the script gives it at every start")
     batch, processes = setting(job, "training.batch_size"), job.nodes * job.devices
     if isinstance(batch, int) and batch % processes:
         raise InputError(
@@ -93,8 +93,8 @@ def slurm(job: Job) -> str:
 #SBATCH --open-mode=append
 #SBATCH --output={job.name}-%j.log
 
-{first_start_or_next(folder)}
-srun mmf_run {words(job)} $resume
+# The first start begins, and each later one goes on from {folder}/current.ckpt
+srun mmf_run {words(job)} {RESUME}=true
 code=$?
 # {REQUEUE}: stopped by a signal after it saved a checkpoint.
 if [ "$code" = {REQUEUE} ]; then
@@ -113,18 +113,9 @@ def torchrun(job: Job) -> str:
         meeting = f'--nnodes {job.nodes} --rdzv-backend c10d --rdzv-id {job.name} --rdzv-endpoint "$1:29500"'
         told = f"# Start this on all {job.nodes} machines: bash FILE FIRST_MACHINE, each time the same name.\n"
     return f"""#!/bin/bash
-{told}{first_start_or_next(folder)}
-torchrun {meeting} --nproc-per-node {job.devices} "$(command -v mmf_run)" {words(job)} $resume
+{told}# The first start begins, and each later one goes on from {folder}/current.ckpt
+torchrun {meeting} --nproc-per-node {job.devices} "$(command -v mmf_run)" {words(job)} {RESUME}=true
 """
-
-
-def first_start_or_next(folder: str) -> str:
-    """Lines that set `resume` where the run has been started before: the first time there is nothing to go on from."""
-    place = shlex.quote(folder)
-    return f"""resume=""
-if [ -e {place}/current.ckpt ] || [ -e {place}/.training ]; then
-    resume="{RESUME}=true"
-fi"""
 
 
 def words(job: Job) -> str:

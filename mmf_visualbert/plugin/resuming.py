@@ -14,6 +14,7 @@ from mmf_visualbert.plugin.torch_load import load_checkpoint
 
 logger = logging.getLogger(__name__)
 # What makes a model another one. Which BERT it is, the weights themselves tell; its folder may have moved.
+WEIGHTS = ("*.ckpt", "*.pth", "models/*.ckpt", "*.damaged")
 STRUCTURE = ("region_dimension", "fusion", "alignment")
 
 
@@ -26,10 +27,10 @@ class Difference(NamedTuple):
 
 
 def check_resume(checkpoint: Mapping[str, Any], config: Any) -> None:
-    """Refuses to resume where there is nothing to resume, or where it is another run's.
+    """Refuses to resume where MMF would begin anew beside checkpoints, or where they are another run's.
 
-    MMF would begin anew, and write over the checkpoints that are there. A run that was killed before its first
-    checkpoint does begin anew: it left its lock in the folder, and nothing else is lost there.
+    MMF would write over the checkpoints that are there. Where there are none, nothing is lost: the first start of a
+    run, and one that was killed before its first checkpoint, begin, and say so.
 
     Args:
         checkpoint: the section of that name, plain.
@@ -54,13 +55,10 @@ def check_resume(checkpoint: Mapping[str, Any], config: Any) -> None:
     folder = Path(config.env.save_dir)
     found = checkpoint_of_run(folder, checkpoint)
     if found is None and not named:
-        if (folder / LOCK).exists():
-            logger.warning(f"the run in {folder} ended before its first checkpoint; it begins anew")
-            return
-        raise InputError(
-            f"checkpoint.resume=true finds nothing to go on from: {folder} has neither {CURRENT} nor {BEST}; name the "
-            "folder of the run with env.save_dir, or leave checkpoint.resume out to begin anew"
-        )
+        refuse_to_begin(folder, "train" in config.run_type)
+        before = f"the run in {folder} ended before its first checkpoint" if (folder / LOCK).exists() else ""
+        logger.warning(f"{before or f'{folder} holds no checkpoint to go on from'}; the run begins at update 0")
+        return
     if found is not None:
         refuse_other_run(found, config)
 
@@ -78,6 +76,35 @@ def checkpoint_of_run(folder: Path, checkpoint: Mapping[str, Any]) -> Path | Non
     # A kill can have left previous.ckpt alone, on a disk without hard links; it becomes current.ckpt.
     there = [name for name in (*order[: 1 if named else 2], PREVIOUS) if (folder / name).exists()]
     return folder / there[0] if there else None
+
+
+def refuse_to_begin(folder: Path, trains: bool) -> None:
+    """Refuses a run that finds no checkpoint of its own where it would write over others, or has nothing to train.
+
+    Args:
+        folder: `env.save_dir`.
+        trains: whether it trains; one that only evaluates or predicts needs a checkpoint.
+
+    Raises:
+        InputError: naming the folder and what is in it.
+    """
+    nothing = f"checkpoint.resume=true finds nothing to go on from: {folder} has neither {CURRENT} nor {BEST}"
+    if not trains:
+        raise InputError(
+            f"{nothing}; name the folder of the run with env.save_dir, or a checkpoint with checkpoint.resume_file"
+        )
+    other = next(others(folder), None)
+    if other is not None and not (folder / LOCK).exists():
+        raise InputError(
+            f"{nothing}, and {other.relative_to(folder)} is there; name the folder of the run with env.save_dir, or "
+            "start from that file with checkpoint.resume_file"
+        )
+
+
+def others(folder: Path) -> Iterator[Path]:
+    """Checkpoints in a run's folder that no run goes on from, which one that begins anew there would write over."""
+    for pattern in WEIGHTS:
+        yield from sorted(folder.glob(pattern))
 
 
 def refuse_other_run(path: Path, config: Any) -> None:

@@ -44,14 +44,13 @@ def scheduler(tmp_path):
     return submit
 
 
-def test_it_is_requeued_until_it_is_at_its_end_and_goes_on_from_the_second_start(scheduler, tmp_path, capsys):
+def test_it_is_requeued_until_it_is_at_its_end_and_each_start_goes_on(scheduler, tmp_path, capsys):
     script = tmp_path / "job.sbatch"
     assert main(["launch", CONFIG, f"env.save_dir={tmp_path / 'run'}", "--nodes", "2", "--out", str(script)]) == 0
     assert f"sbatch {script}" in capsys.readouterr().out
     assert scheduler(script) == [75, 75, 0]
-    first, *later = (tmp_path / "srun.log").read_text().splitlines()
-    assert first == f"mmf_run {CONFIG} env.save_dir={tmp_path / 'run'}"
-    assert later == [f"{first} checkpoint.resume=true"] * 2
+    starts = (tmp_path / "srun.log").read_text().splitlines()
+    assert starts == [f"mmf_run {CONFIG} env.save_dir={tmp_path / 'run'} checkpoint.resume=true"] * 3
     text = script.read_text()
     assert "#SBATCH --nodes=2\n" in text and "#SBATCH --signal=USR1@120\n" in text and "#SBATCH --requeue\n" in text
 

@@ -1,6 +1,7 @@
 """A run goes on where it was, or stops before it writes over anything."""
 
 import importlib
+import logging
 from pathlib import Path
 
 import pytest
@@ -73,10 +74,34 @@ def test_other_sizes_and_other_weights_are_refused_before_they_are_written_over(
 
 
 @pytest.mark.parametrize("which", [[], ["checkpoint.resume_best=true"]])
-def test_where_there_is_nothing_to_resume_nothing_begins(run_words, tmp_path, which):
+@pytest.mark.parametrize("left", ["models/model_3.ckpt", "run_final.pth", "current.ckpt.damaged"])
+def test_where_others_checkpoints_are_nothing_begins(run_words, tmp_path, which, left):
+    (tmp_path / "other" / "models").mkdir(parents=True)
+    (tmp_path / "other" / left).write_bytes(b"PK")
+    with pytest.raises(InputError, match=rf"other has neither current.ckpt nor best.ckpt, and {left} is there"):
+        run_words(RESUME, *which, save="other")
+    files = [path for path in (tmp_path / "other").rglob("*") if path.is_file()]
+    assert [path.read_bytes() for path in files if path.suffix in (".ckpt", ".pth", ".damaged")] == [b"PK"]
+
+
+@pytest.mark.parametrize("which", [[], ["checkpoint.resume_best=true"]])
+def test_what_does_not_train_needs_a_checkpoint(run_words, tmp_path, which):
     with pytest.raises(InputError, match=r"finds nothing to go on from: .*empty has neither current.ckpt nor best"):
-        run_words(RESUME, *which, save="empty")
+        run_words(RESUME, *which, "run_type=val", save="empty")
     assert not list(tmp_path.rglob("*.ckpt"))
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_the_first_start_may_say_that_it_goes_on(run_words, tmp_path, caplog, there):
+    """One line for all starts of a job: nothing is there that could be written over, and it is said."""
+    if there:
+        (tmp_path / "save" / "models").mkdir(parents=True)
+    logger = logging.getLogger("mmf_visualbert")
+    logger.addHandler(caplog.handler)
+    folder = run_words("training.max_updates=3", RESUME)
+    logger.removeHandler(caplog.handler)
+    assert stored(folder)["num_updates"] == 3
+    assert f"{folder} holds no checkpoint to go on from; the run begins at update 0" in caplog.text
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(run_words, tmp_path):
