@@ -6,7 +6,7 @@ abstract classes here, because torch's modules have no protocol; they inherit no
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +62,14 @@ class DatasetBuilder(Protocol):
 
     def __call__(self, config: Mapping[str, Any], split: str, processors: Mapping[str, Any]) -> Dataset:
         """`split` is train, val or test; `processors` are the section's own, built."""
+
+
+class LearnsNames(ABC):
+    """A processor that learns names from train: an answer vocabulary, or what labels stand for."""
+
+    @abstractmethod
+    def take_names(self, names: Sequence[str]) -> None:
+        """Takes those of a checkpoint's head in place of train's; names that the configuration gives stay."""
 
 
 class RegionQuery(NamedTuple):

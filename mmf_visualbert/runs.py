@@ -24,7 +24,7 @@ from mmf_visualbert.plugin.overrides import apply, read_words
 from mmf_visualbert.processors.regions import RegionFeatures
 from mmf_visualbert.processors.text import TextAssembler
 from mmf_visualbert.tasks.flickr30k.dataset import Flickr30k, build_flickr30k
-from mmf_visualbert.tasks.vqa2.head import answers_of
+from mmf_visualbert.tasks.learnt import answers_in
 from mmf_visualbert.yaml_config import container, merge, read_yaml
 
 PREFIX = "visual_bert."
@@ -215,13 +215,6 @@ def processors_of(section: Mapping[str, Any]) -> dict[str, Any]:
     """The processors that a dataset's section names, built."""
     named = section.get("processors") or {}
     return {key: catalog.build("processor", given) for key, given in named.items() if given}
-
-
-def answers_in(state: Mapping[str, Tensor]) -> list[str] | None:
-    """The answer vocabulary, or the names of labels, that a head left in a checkpoint."""
-    heads = ("visualbert_answer", "visualbert_labels")
-    stored = next((state[key] for head in heads if (key := f"heads.{head}._extra_state") in state), None)
-    return None if stored is None else answers_of(stored) or None
 
 
 def read_config(path: Path, overrides: Sequence[str] = ()) -> DictConfig:

@@ -1,6 +1,6 @@
 """Whether the files that a dataset's configuration names are there: looked at before anything is fetched."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,19 +21,18 @@ class Wanted(NamedTuple):
     path: Path
 
 
-def require_files(name: str, section: Mapping[str, Any]) -> None:
+def require_files(name: str, section: Mapping[str, Any], splits: Collection[str] = SPLITS) -> None:
     """Refuses to begin where annotations are missing, saying which belong where, and how to try it without them.
-
-    MMF reads all three splits in every run, in training and in prediction.
 
     Args:
         name: of the dataset.
         section: `dataset_config.<name>`, resolved.
+        splits: those that the run needs.
 
     Raises:
         InputError: naming the files that are missing.
     """
-    wanted = list(_wanted(section))
+    wanted = [one for one in _wanted(section) if one.key.rpartition(".")[2] in splits]
     missing = [one for one in wanted if not one.path.exists()]
     if not missing:
         return
@@ -49,19 +48,25 @@ def require_files(name: str, section: Mapping[str, Any]) -> None:
     raise InputError(
         f"{missing[0].path} does not exist, which `{missing[0].key}` of {name} names, nor do {len(missing) - 1} more "
         f"of {len(wanted)} annotation files; put the file there, or name the right one: dataset_config.{name}."
-        f"{missing[0].key}=[FILE] (MMF reads all three splits in every run; for one that it does not need, another "
-        "split's files do)"
+        f"{missing[0].key}=[FILE] (a run that trains needs train and val, one with run_type=test that split alone; for "
+        "a split that the task has not, another split's files do)"
     )
 
 
-def _wanted(section: Mapping[str, Any]) -> Iterator[Wanted]:
+def first_missing(section: Mapping[str, Any], split: str) -> Path | None:
+    """The first file of annotations, or store of features, of a split that is not there; None where all are."""
+    wanted = [*_wanted(section), *_wanted(section, "features")]
+    return next((one.path for one in wanted if one.key.endswith(f".{split}") and not one.path.exists()), None)
+
+
+def _wanted(section: Mapping[str, Any], kind: str = "annotations") -> Iterator[Wanted]:
     folder = Path(str(section.get("data_dir", ".")))
-    annotations = section.get("annotations")
-    for split in SPLITS if isinstance(annotations, Mapping) else ():
-        names = annotations.get(split) or ()  # type: ignore[union-attr]
+    files = section.get(kind)
+    for split in SPLITS if isinstance(files, Mapping) else ():
+        names = files.get(split) or ()  # type: ignore[union-attr]
         for name in [names] if isinstance(names, str) else names:
             if isinstance(name, str) and name and "\0" not in name:
-                yield Wanted(f"annotations.{split}", folder / name)
+                yield Wanted(f"{kind}.{split}", folder / name)
 
 
 def _listed(missing: list[Wanted], folder: Path) -> str:

@@ -19,6 +19,7 @@ from mmf_visualbert.datasets.presence import require_files
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.plugin import run_facts
 from mmf_visualbert.plugin.shared_losses import NOT_COUNTED
+from mmf_visualbert.plugin.unread import left_out, names_of_checkpoint, needed, unread
 from mmf_visualbert.yaml_config import container
 
 
@@ -72,10 +73,16 @@ def dataset_builder(name: str) -> type[BaseDatasetBuilder]:
             """Nothing to download: the owners of these data sets ask for their terms to be accepted."""
 
         def load(self, config: Any, dataset_type: str = "train", *args: Any, **kwargs: Any) -> VisualBERTDataset:
-            plain = container(config)
-            require_files(self.dataset_name, plain)
+            plain, run = container(config), registry.get("config", no_warning=True)
+            require_files(self.dataset_name, plain, needed(run))
             processors = build_processors(self.dataset_name, plain)
-            dataset = catalog.get("dataset", name)(plain, dataset_type, processors)
+            missing = {split: left_out(plain, split, run) for split in ("train", dataset_type)}
+            answers = names_of_checkpoint(run, processors) if missing["train"] else None
+            absent = missing[dataset_type]
+            if absent is None:
+                dataset = catalog.get("dataset", name)(plain, dataset_type, processors)
+            else:
+                dataset = unread(self.dataset_name, dataset_type, absent, answers)
             hand_on_facts(self.dataset_name, dataset_type, dataset)
             return VisualBERTDataset(self.dataset_name, config, dataset_type, dataset)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mmf_visualbert.catalog import register
+from mmf_visualbert.contracts import LearnsNames
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.tasks.table.kinds import Kind
 
@@ -11,7 +12,7 @@ FEWEST = 2
 
 
 @register("processor", "visualbert_labels")
-class LabelProcessor:
+class LabelProcessor(LearnsNames):
     """Where the names of labels come from.
 
     Args:
@@ -23,6 +24,11 @@ class LabelProcessor:
         self._names = None if names is None else [str(name) for name in names]
         if self._names is not None and len(set(self._names)) != len(self._names):
             raise InputError(f"the label_processor's names are {self._names}; give every name once")
+
+    def take_names(self, names: Sequence[str]) -> None:
+        """Take the names of a checkpoint's head, where the configuration gives none."""
+        if self._names is None:
+            self._names = list(names)
 
     def names(self, kind: Kind, train: Callable[[], Iterable[Any]]) -> list[str]:
         """The names; `train` gives train's labels and is only called where they have to be learnt.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mmf_visualbert.catalog import register
+from mmf_visualbert.contracts import LearnsNames
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import read_json, read_lines, write_text
 
@@ -206,7 +207,7 @@ def _answers_in_json(path: Path) -> list[str]:
 
 
 @register("processor", "visualbert_answers")
-class AnswerProcessor:
+class AnswerProcessor(LearnsNames):
     """Where the answer vocabulary comes from. It is made once, and shared by the splits that share this processor.
 
     Args:
@@ -220,6 +221,11 @@ class AnswerProcessor:
         self.path = vocabulary
         self.size = size
         self._vocabulary: AnswerVocabulary | None = None
+
+    def take_names(self, names: Sequence[str]) -> None:
+        """Predict from the answers of a checkpoint, where no file names others."""
+        if not self.path:
+            self._vocabulary = AnswerVocabulary(names, "the checkpoint's answer vocabulary")
 
     def vocabulary(self, count: Callable[[], Mapping[str, int]]) -> AnswerVocabulary:
         """That of the file, or the one built from what `count` returns (only called where there is no file)."""
