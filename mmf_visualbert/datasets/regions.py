@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,15 @@ from torch import Tensor
 from mmf_visualbert.contracts import RegionQuery, Sample
 from mmf_visualbert.datasets.pairs import join_images
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.features.records import RegionRecord
 from mmf_visualbert.processors.regions import RegionFeatures
 
 if TYPE_CHECKING:
-    from mmf_visualbert.features.store import FeatureStore, RegionRecord
+    from mmf_visualbert.features.store import FeatureStore
 
+logger = logging.getLogger(__name__)
+
+MISSING = ("refuse", "text_only")
 _AROUND = 1024  # bytes that a record needs beside its features, at most
 
 
@@ -25,14 +30,26 @@ class ImageRegions:
     Args:
         store: where the features are.
         processor: what makes tensors of them.
+        missing: what happens where an image has no features or no region: it is refused, or what is about it is read as
+            text alone.
+
+    Attributes:
+        without: keys of the images that `check` found to have none, where that is no error.
     """
 
-    def __init__(self, store: FeatureStore, processor: RegionFeatures) -> None:
+    def __init__(self, store: FeatureStore, processor: RegionFeatures, missing: str = "refuse") -> None:
+        if missing not in MISSING:
+            raise InputError(f"missing_regions is '{missing}'; set it to one of {', '.join(MISSING)}")
         self.store = store
         self.processor = processor
+        self.text_only = missing == "text_only"
+        self.without: frozenset[str] = frozenset()
+        self._stored = np.dtype(np.float16)
 
     def check(self, queries: Iterable[RegionQuery]) -> None:
         """Checks before training that every image has features, one region at least, of the configured dimension.
+
+        Where images without regions are no error, they are counted, unless no image has any.
 
         Raises:
             InputError: naming the first image that is missing or has no region and how many there are, or the wrong
@@ -51,21 +68,34 @@ class ImageRegions:
                 missing.append(query)
             elif size < smallest and not len(self.store.read(query.key).features):
                 empty.append(query)
+        lacking = [*missing, *empty]
+        if lacking and self.text_only and len(lacking) < len(seen):
+            self.without = frozenset(query.key for query in lacking)
+            logger.warning(
+                "%d of %d images have no regions, what is about them is read as text alone; the first is '%s' of %s",
+                *(len(lacking), len(seen), lacking[0].key, lacking[0].where),
+            )
+        else:
+            self._refuse(missing, empty, len(seen))
+        key = next((key for key in seen if key not in self.without), None)
+        if key is not None:
+            record = self.store.read(key)
+            self.processor.check(record, f"{key} in {self._where()}")
+            self._stored = record.features.dtype
+
+    def _refuse(self, missing: Sequence[RegionQuery], empty: Sequence[RegionQuery], images: int) -> None:
         if missing:
             raise InputError(
                 f"{missing[0].where} has no region features: '{missing[0].key}' and {len(missing) - 1} more of "
-                f"{len(seen)} images are not in {self._where()}; extract their features, or add the store that has "
-                "them to `features`"
+                f"{images} images are not in {self._where()}; extract their features, add the store that has them to "
+                "`features`, or go on without them: missing_regions: text_only"
             )
         if empty:
             raise InputError(
                 f"{empty[0].where} is about an image without regions: in '{empty[0].key}' and {len(empty) - 1} more of "
-                f"{len(seen)} images of {self._where()} the detector found nothing; extract their features with a "
-                "lower confidence threshold, or leave their records out"
+                f"{images} images of {self._where()} the detector found nothing; extract their features with a lower "
+                "confidence threshold, or go on without them: missing_regions: text_only"
             )
-        key = next(iter(seen), None)
-        if key is not None:
-            self.processor.check(self.store.read(key), f"{key} in {self._where()}")
 
     def tensors(self, query: RegionQuery | str, max_regions: int | None = None) -> Sample:
         """The tensors of one image, as `RegionFeatures` gives them; padded to the processor's `max_regions`.
@@ -80,7 +110,7 @@ class ImageRegions:
         Features are copied once, from the store to their place in the sequence.
         """
         names = [query.key for query in queries]
-        if self.processor.geometry:  # needs the boxes, so whole records
+        if self.processor.geometry or not self.without.isdisjoint(names):  # needs the boxes, so whole records
             return self.sequence_of_records(names)
         places = _Places(self.processor, len(names))
         try:
@@ -92,11 +122,22 @@ class ImageRegions:
 
     def sequence_of_records(self, names: Sequence[str]) -> Sample:
         """The slow twin of `sequence`: each image is read and padded by itself."""
-        return join_images(*(self.processor(self.store.read(name), name) for name in names))
+        return join_images(*(self.tensors_of(self.record(name), name) for name in names))
 
     def record(self, key: str) -> RegionRecord:
-        """What the store has on one image, for readers that need its boxes."""
-        return self.store.read(key)
+        """What the store has on one image, for readers that need its boxes; no region where that is no error."""
+        if key not in self.without:
+            return self.store.read(key)
+        nothing = np.empty((0, self.processor.dimension), self._stored)
+        return RegionRecord(nothing, np.empty((0, 4), np.float32))
+
+    def tensors_of(self, record: RegionRecord, key: str) -> Sample:
+        """The tensors of an image whose record has been read."""
+        return self.nothing() if key in self.without else self.processor(record, key)
+
+    def nothing(self) -> Sample:
+        """The tensors of no image, of the stored type."""
+        return self.processor.nothing(self._stored)
 
     def _where(self) -> str:
         return ", ".join(self.store.paths)

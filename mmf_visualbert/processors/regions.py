@@ -74,10 +74,10 @@ class RegionFeatures:
             filled[:count, self.dimension + 4 :] = fractions[:, 2:] - fractions[:, :2]
         return tensors
 
-    def nothing(self) -> dict[str, Tensor]:
-        """The tensors of an example without an image: no region at all."""
+    def nothing(self, dtype: np.dtype = np.dtype(np.float16)) -> dict[str, Tensor]:  # noqa: B008
+        """The tensors of an example without an image: no region at all. `dtype`: of the features of others."""
         return {
-            "region_features": torch.zeros(self.max_regions, self.output_dimension, dtype=torch.float16),
+            "region_features": self.room(dtype).zero_(),
             "region_mask": torch.zeros(self.max_regions, dtype=torch.bool),
             "region_segments": torch.zeros(self.max_regions, dtype=torch.int64),
         }

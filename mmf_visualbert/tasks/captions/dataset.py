@@ -236,15 +236,19 @@ def build_captions(
     """
     settings = read_settings(Settings, config, f"dataset_config.{NAME}")
     if regions is None and not settings.text_only:
-        regions = ImageRegions(configured_store(settings, split), processors["region_processor"])
-    return captions_of(settings, split, processors, regions)
+        store = configured_store(settings, split)
+        regions = ImageRegions(store, processors["region_processor"], settings.missing_regions)
+    return captions_of(settings, split, processors, regions, read_images(settings, split))
 
 
 def captions_of(
-    settings: TextSettings, split: str, processors: Mapping[str, Any], regions: RegionSource | None
+    settings: TextSettings,
+    split: str,
+    processors: Mapping[str, Any],
+    regions: RegionSource | None,
+    images: list[CaptionedImage],
 ) -> Captions:
-    """Captions with regions of any source, which text alone leaves out."""
-    images = read_images(settings, split)
+    """Captions of images with regions of any source, which text alone leaves out."""
     if settings.text_only:
         regions = None
     pairs = None

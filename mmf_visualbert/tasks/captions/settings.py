@@ -60,6 +60,7 @@ class Settings:
     split_parts: SplitParts = KARPATHY
     features: Files = Files(train=STORES, val=STORES, test=STORES)
     features_from: Any = None
+    missing_regions: str = "refuse"
     text_only: bool = False
     max_regions: int = 100
     sentence_image: bool = True

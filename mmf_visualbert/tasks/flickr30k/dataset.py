@@ -98,7 +98,7 @@ class Flickr30k:
         """
         caption = self.captions[index]
         record = self.regions.record(caption.image_id)
-        sample = {"id": torch.tensor(index), **self.regions.processor(record, caption.image_id)}
+        sample = {"id": torch.tensor(index), **self.regions.tensors_of(record, caption.image_id)}
         assembled, positions = self.assemble(caption)
         sample |= assembled.tensors()
         if self.masking is not None:
@@ -211,7 +211,7 @@ def build_flickr30k(config: Mapping[str, Any], split: str, processors: Mapping[s
     if masking is None:
         captions = _with_phrases(captions, split)
     store = configured_store(settings, split)
-    regions = ImageRegions(store, _need(processors, "region_processor"))
+    regions = ImageRegions(store, _need(processors, "region_processor"), settings.missing_regions)
     regions.check(RegionQuery(caption.image_id, caption.name) for caption in captions)
     dataset = Flickr30k(
         captions,

@@ -30,6 +30,7 @@ class Settings:
         test=("features/flickr30k/test.lmdb",),
     )
     features_from: Any = None
+    missing_regions: str = "refuse"
     processors: Mapping[str, Part | None] = field(
         default_factory=lambda: {"text_processor": TEXT, "region_processor": regions_of(100, geometry=False)}
     )

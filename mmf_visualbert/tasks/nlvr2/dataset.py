@@ -115,7 +115,7 @@ def build_nlvr2(config: Mapping[str, Any], split: str, processors: Mapping[str, 
     examples = read_nlvr2(paths, labels_required=split != "test")
     text = processors["text_processor"]
     store = configured_store(settings, split)
-    regions = ImageRegions(store, processors["region_processor"])
+    regions = ImageRegions(store, processors["region_processor"], settings.missing_regions)
     dataset = NLVR2(examples, text, regions, processors.get("masking_processor"), repeatable=split != "train")
     cut = text.tokenizer.longer_than([example.sentence for example in examples], text.max_seq_length - 2)
     if cut:

@@ -19,6 +19,7 @@ class Settings:
         train=("features/nlvr2/train.lmdb",), val=("features/nlvr2/dev.lmdb",), test=("features/nlvr2/test1.lmdb",)
     )
     features_from: Any = None
+    missing_regions: str = "refuse"
     max_regions: int = 144
     processors: Mapping[str, Part | None] = field(
         default_factory=lambda: {

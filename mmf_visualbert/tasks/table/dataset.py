@@ -28,7 +28,6 @@ from mmf_visualbert.tasks.table.settings import Settings
 logger = logging.getLogger(__name__)
 
 NAME = "visualbert_table"
-MISSING = ("refuse", "text_only")
 LOOKED_AT = 20_000  # long texts whose word pieces are counted before a run; `visualbert table check` counts all
 
 
@@ -98,14 +97,13 @@ def read_split(settings: Settings, kind: Kind, split: str, processors: Mapping[s
     Raises:
         InputError: naming the file, the row and the mend.
     """
-    if settings.missing_regions not in MISSING:
-        raise InputError(f"missing_regions is '{settings.missing_regions}'; set it to one of {', '.join(MISSING)}")
     masking = processors.get("masking_processor")
     table = read_split_table(settings, kind, split, labelled=split != "test" and masking is None)
     images, columns = None, settings.columns
     if columns.image is not None:
-        regions = ImageRegions(configured_store(settings, split), processors["region_processor"])
-        images = TableImages(regions, 1 + (columns.image_b is not None), settings.missing_regions == "text_only")
+        store = configured_store(settings, split)
+        regions = ImageRegions(store, processors["region_processor"], settings.missing_regions)
+        images = TableImages(regions, 1 + (columns.image_b is not None))
     chosen = None
     if split == "train" and settings.examples_a_class:
         chosen = few_of_each(table, settings.examples_a_class, settings.shares.seed)

@@ -25,12 +25,10 @@ class TableImages:
     Args:
         regions: where they come from.
         images: how many images a row may have, 1 or 2; each has R places.
-        text_only: a row whose images have no features is read as a text alone, in place of being refused.
     """
 
-    def __init__(self, regions: ImageRegions, images: int = 1, text_only: bool = False) -> None:
-        self.regions, self.images, self.text_only = regions, images, text_only
-        self.without: frozenset[str] = frozenset()
+    def __init__(self, regions: ImageRegions, images: int = 1) -> None:
+        self.regions, self.images = regions, images
 
     def check(self, table: Table) -> None:
         """Refuses images without features, or counts them.
@@ -38,24 +36,22 @@ class TableImages:
         Raises:
             InputError: naming the first row whose image has none, unless such rows are read as texts.
         """
-        firsts = list(table.first_of_image())
-        if self.text_only:
-            self.without = frozenset(key for key, _ in firsts if key not in self.regions.store)
-        self.regions.check(RegionQuery(key, table.where(row)) for key, row in firsts if key not in self.without)
-        if self.without:
-            absent = np.array([key in self.without for key in table.keys])
+        self.regions.check(RegionQuery(key, table.where(row)) for key, row in table.first_of_image())
+        without = self.regions.without
+        if without:
+            absent = np.array([key in without for key in table.keys])
             rows = int((absent[table.images] & (table.images >= 0)).any(axis=0).sum())
             logger.warning(
                 "%d rows are read as texts alone, as %d images have no features, '%s' among them",
                 rows,
-                len(self.without),
-                min(self.without),
+                len(without),
+                min(without),
             )
 
     def tensors(self, example: TableExample) -> Sample:
         """`region_features` (images · R, D), `region_mask`, `region_segments` (images · R,)."""
-        queries = [RegionQuery(key, example.where) for key in example.images if key not in self.without]
-        found = self.regions.sequence(queries) if queries else self.regions.processor.nothing()
+        queries = [RegionQuery(key, example.where) for key in example.images]
+        found = self.regions.sequence(queries) if queries else self.regions.nothing()
         places = self.images * self.regions.processor.max_regions - len(found["region_mask"])
         return {name: _padded(tensor, places) for name, tensor in found.items()} if places else found
 

@@ -12,7 +12,8 @@ from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.settings import read_settings
 from mmf_visualbert.datasets.stores import configured_store
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.tasks.captions.dataset import Captions, captions_of
+from mmf_visualbert.tasks.captions.dataset import Captions, captions_of, read_images
+from mmf_visualbert.tasks.vcr.missing import with_regions
 from mmf_visualbert.tasks.vcr.regions import DetectedRegions, StoredDetections
 from mmf_visualbert.tasks.vcr.settings import CaptionsSettings
 
@@ -28,7 +29,10 @@ def build_vcr_captions(config: Mapping[str, Any], split: str, processors: Mappin
     """
     settings = read_settings(CaptionsSettings, config, f"dataset_config.{NAME}")
     regions = None if settings.text_only else _region_source(settings, split)
-    return captions_of(settings, split, processors, regions)
+    images = read_images(settings, split)
+    if regions is not None:
+        images = with_regions(images, regions, settings.missing_regions, split)
+    return captions_of(settings, split, processors, regions, images)
 
 
 def _region_source(settings: CaptionsSettings, split: str) -> RegionSource:

@@ -1,6 +1,7 @@
 """Visual Commonsense Reasoning: Q→A, QA→R, and task-specific pre-training on both (§4.2, Appendix B)."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ from mmf_visualbert.datasets.stores import configured_store
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.processors.masking import MaskedLanguageModeling
 from mmf_visualbert.tasks.vcr.conditions import Condition, answer_condition
+from mmf_visualbert.tasks.vcr.missing import refuse_or_count
 from mmf_visualbert.tasks.vcr.names import NO_OBJECT
 from mmf_visualbert.tasks.vcr.objects import mentioned_objects, most_mentions
 from mmf_visualbert.tasks.vcr.ontology import OBJECT_NAMES
@@ -49,11 +51,13 @@ class SplitFacts(NamedTuple):
         regions: the most regions of any record, the whole image counted.
         aligned: a bound on the word pieces that refer to one region in one sequence.
         labelled: whether records have labels.
+        without: the records whose regions cannot be had, and what is wrong with each.
     """
 
     regions: int
     aligned: int
     labelled: bool
+    without: Mapping[int, InputError] = MappingProxyType({})
 
 
 class VCR:
@@ -193,18 +197,23 @@ def survey_split(annotations: VcrAnnotations, regions: RegionSource, sequences: 
     """Checks every record and its frame, and finds the shapes of the split's samples.
 
     Raises:
-        InputError: for a record that cannot be used, a frame that is missing, an annot_id that stands there twice, or
-            labels that some records have and others lack.
+        InputError: for a record that cannot be used, an annot_id that stands there twice, or labels that some records
+            have and others lack.
     """
     pieces = sequences.pieces_of_names(OBJECT_NAMES)
     seen: set[str] = set()
     most_regions, most_aligned = 1, 1
     labels: dict[bool, str] = {}
-    for record in annotations:
+    without: dict[int, InputError] = {}
+    for number, record in enumerate(annotations):
         if record.annot_id in seen:
             raise InputError(f"{record.where} stands in the annotations twice; remove one")
         seen.add(record.annot_id)
-        regions.check([record.query()])
+        try:
+            regions.check([record.query()])
+        except InputError as error:
+            without[number] = error
+            continue
         labels.setdefault(record.answer_label is not None and record.rationale_label is not None, record.where)
         most_regions = max(most_regions, 1 + len(mentioned_objects(record)))
         for index, count in most_mentions(record).items():
@@ -213,7 +222,8 @@ def survey_split(annotations: VcrAnnotations, regions: RegionSource, sequences: 
         raise InputError(
             f"{labels[False]} has no labels, but other records have; give labels to all records or to none"
         )
-    return SplitFacts(most_regions, min(most_aligned, sequences.assembler.max_seq_length - 3), True in labels)
+    most_aligned = min(most_aligned, sequences.assembler.max_seq_length - 3)
+    return SplitFacts(most_regions, most_aligned, True in labels, without)
 
 
 @register("dataset", NAME, settings=Settings)
@@ -229,6 +239,10 @@ def build_vcr(config: Mapping[str, Any], split: str, processors: Mapping[str, An
     sequences = ChoiceSequences(processors["text_processor"], settings.names, settings.sub_words)
     regions = _region_source(settings, split)
     facts = survey_split(annotations, regions, sequences)
+    if facts.without:
+        errors = list(facts.without.values())
+        refuse_or_count(settings.missing_regions, errors, len(annotations), f"questions of VCR's {split}")
+        annotations.leave_out(facts.without)
     most = settings.max_regions
     if most is not None and most < facts.regions:
         raise InputError(

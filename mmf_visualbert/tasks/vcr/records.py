@@ -2,10 +2,11 @@
 
 import bisect
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+import numpy as np
 from msgspec import Struct
 
 from mmf_visualbert.contracts import RegionQuery
@@ -87,15 +88,22 @@ class VcrAnnotations:
         self.labels_required = labels_required
         self._files = [_lines_of(Path(path)) for path in paths]
         self._ends = list(itertools.accumulate(map(len, self._files)))
+        self._kept: Sequence[int] | np.ndarray = range(self._ends[-1] if self._ends else 0)
+
+    def leave_out(self, indices: Collection[int]) -> None:
+        """Counts records no longer, as if they were not in the files."""
+        left_out = frozenset(indices)
+        self._kept = np.array([place for index, place in enumerate(self._kept) if index not in left_out], np.int32)
 
     def __len__(self) -> int:
-        return self._ends[-1] if self._ends else 0
+        return len(self._kept)
 
     def __getitem__(self, index: int) -> VcrRecord:
         if index < 0:
             index += len(self)
         if not 0 <= index < len(self):
             raise IndexError(index)
+        index = int(self._kept[index])
         which = bisect.bisect_right(self._ends, index)
         file = self._files[which]
         place = index - self._ends[which] + len(file)

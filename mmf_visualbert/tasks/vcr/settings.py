@@ -35,6 +35,7 @@ class Settings:
     images: Path = Path("vcr/vcr1images")
     features: Files = Files()
     features_from: Any = None
+    missing_regions: str = "refuse"
     mode: str = "answer"
     answer_label: AnswerLabels = AnswerLabels()
     names: str = "distinct"
@@ -61,6 +62,7 @@ class CaptionsSettings:
     images: tuple[str, ...] = ("images/train2014", "images/val2014")
     features: Files = Files()
     features_from: Any = None
+    missing_regions: str = "refuse"
     image_size: tuple[int, int] = CANVAS
     random_offset: bool = True
     max_regions: int | None = None

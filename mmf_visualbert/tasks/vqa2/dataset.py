@@ -206,7 +206,7 @@ def build_vqa2(config: Mapping[str, Any], split: str, processors: Mapping[str, A
     regions = None
     if settings.use_regions:
         store = configured_store(settings, split)
-        regions = ImageRegions(store, processors["region_processor"])
+        regions = ImageRegions(store, processors["region_processor"], settings.missing_regions)
         regions.check(_images(questions))
     masking = processors.get("masking_processor")
     vocabulary = None

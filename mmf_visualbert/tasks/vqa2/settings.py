@@ -25,6 +25,7 @@ class Settings:
         test=("features/vqa2/test2015.lmdb",),
     )
     features_from: Any = None
+    missing_regions: str = "refuse"
     use_regions: bool = True
     max_regions: int = 100
     processors: Mapping[str, Part | None] = field(

@@ -284,3 +284,16 @@ def test_faulty_detections(tmp_path):
         DetectedRegions(*files).check([RegionQuery("COCO_c", "caption 1")])
     with pytest.raises(InputError, match="5 regions with the whole image, but max_regions is 2"):
         DetectedRegions(*files, max_regions=2)
+
+
+def test_questions_about_missing_frames_are_refused_or_left_out(world, caplog):
+    gone = build(world).annotations[1]
+    next(world.rglob(gone.frame)).unlink()
+    with pytest.raises(InputError, match=r"the frame .* is missing; .* or go on without such images: missing_regions:"):
+        build(world)
+    dataset = build(world, missing_regions="leave_out")
+    assert f"2 of 3 questions of VCR's val are left out, as they have no regions: {gone.where}" in caplog.text
+    assert gone.annot_id not in [record.annot_id for record in dataset.annotations]
+    assert [dataset[index]["targets"].item() for index in range(len(dataset))] == [0]
+    with pytest.raises(InputError, match="missing_regions is 'text_only'; set it to one of refuse, leave_out"):
+        build(world, missing_regions="text_only")
