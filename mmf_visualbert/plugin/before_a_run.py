@@ -5,6 +5,7 @@ from types import ModuleType
 from typing import Any
 
 from mmf_visualbert.plugin.configuration import MODEL, plain
+from mmf_visualbert.plugin.loggers import check_loggers
 from mmf_visualbert.plugin.parts_of_config import check_parts
 from mmf_visualbert.plugin.pretrained import take_pretrained
 from mmf_visualbert.plugin.resuming import check_resume
@@ -27,6 +28,7 @@ def check_before_a_run(configuration: ModuleType) -> str | None:
         upgraded = upgrade(self, config)
         if config.get("model") == MODEL:
             check_parts(plain(config))
+            check_loggers(config)
             check_resume(container(config.checkpoint), config)
             config.training.num_workers = possible_workers(config.training.num_workers)
         return upgraded

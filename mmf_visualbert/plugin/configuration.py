@@ -24,6 +24,7 @@ DATASETS = "visualbert_"
 # Keys that MMF reads although its defaults do not have them, and ours beside its own.
 READ_BY_BOTH = (
     "training.skip_bad_samples",
+    "training.loggers",
     "distributed.timeout",
     "learning_rate",
     "includes",

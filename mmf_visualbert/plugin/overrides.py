@@ -30,6 +30,7 @@ DECLARED: dict[str, type] = {
     "training.batch_size_per_device": int,
     "training.max_grad_l2_norm": float,
     "training.skip_bad_samples": int,
+    "training.loggers": list,
     "training.resume": bool,
     "training.resume_best": bool,
     "training.load_pretrained": bool,

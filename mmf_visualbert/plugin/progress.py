@@ -22,6 +22,7 @@ class Progress:
         samples: how many of its samples were trained on, of all processes together.
         evaluated: the update after which the last evaluation was judged.
         skipped: samples without a loss that is a number, which were passed over.
+        began: the update after which this process goes on with the run.
         resumed: MMF's trainer, where the epoch was begun before this process, until it begins again.
         update: the one that is being made, from 1.
         passes_over: whether it is made without a step.
@@ -34,6 +35,7 @@ class Progress:
     samples: int = 0
     evaluated: int = 0
     skipped: int = 0
+    began: int = 0
     resumed: Any = None
     update: int = 0
     passes_over: bool = False
@@ -50,6 +52,7 @@ class Progress:
         for name in KEPT:
             setattr(self, name, state.get(name, getattr(self, name)))
         self.resumed = trainer
+        self.began = int(checkpoint.get("num_updates") or 0)
 
     def begin_epoch(self) -> None:
         """Goes to the next epoch, or, the first time after a checkpoint, to the rest of its own."""

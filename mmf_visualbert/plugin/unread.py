@@ -94,8 +94,9 @@ def names_of_checkpoint(config: Any, processors: Mapping[str, Any]) -> list[str]
     if path is None or not path.is_file():
         return None
     names = names_in(path, path.stat().st_mtime_ns)
-    for each in learning if names else ():
-        each.take_names(names)
+    if names:
+        for each in learning:
+            each.take_names(names)
     return names
 
 
