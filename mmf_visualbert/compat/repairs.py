@@ -61,6 +61,7 @@ REPAIRS = (
     Repair("training.leave_anomaly_detection_off", "after", "mmf.trainers.base_trainer"),
     Repair("training.stop_after_max_updates", "after", "mmf.trainers.base_trainer"),
     Repair("training.count_updates_of_epochs", "after", "mmf.trainers.base_trainer"),
+    Repair("training.begin_several_anew", "after", "mmf.datasets.multi_dataset_loader"),
     Repair("training.keep_rates_in_step", "after", "mmf.trainers.base_trainer"),
     Repair("training.judge_the_last_evaluation", "after", "mmf.trainers.core.training_loop"),
     Repair("training.seed_each_rank", "after", "mmf.utils.env"),

@@ -75,6 +75,28 @@ def batches_of_epoch(trainer: Any) -> int:
     return sum(len(loader) for loader in trainer.train_loader.loaders)
 
 
+def begin_several_anew(multi_dataset_loader: ModuleType) -> str | None:
+    """`MultiDatasetLoader.__iter__` (MMF rc10) takes data sets for finished that an earlier pass came to the end of.
+
+    With several data sets in a run, the second evaluation and the second epoch had no batch. Each pass begins anew.
+    Can go with rc10.
+    """
+    cls: Any = vars(multi_dataset_loader).get("MultiDatasetLoader", object)
+    begin = vars(cls).get("__iter__")
+    if begin is None or not mentions(begin, "iterators", "append") or mentions(begin, "_finished_iterators"):
+        return None
+
+    @functools.wraps(begin)
+    def begin_anew(self: Any) -> Any:
+        self._iterators.clear()
+        self._finished_iterators.clear()
+        self._used_once.clear()
+        return begin(self)
+
+    replace(cls, __iter__=begin_anew)
+    return "MMF would evaluate several data sets once, and never again"
+
+
 def keep_rates_in_step(base_trainer: ModuleType) -> str | None:
     """`BaseTrainer` (MMF rc10) makes each update at the learning rate of the one before, the first after a resume at 0.
 

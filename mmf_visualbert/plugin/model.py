@@ -83,7 +83,11 @@ class VisualBERT(BaseModel):
         """What `forward` gives, and `losses` by term, which are looked at."""
         if not self.training:
             stop_if_asked()
-        output = super().__call__(sample_list, *args, **kwargs)
+        try:
+            output = super().__call__(sample_list, *args, **kwargs)
+        except KeyError as error:
+            run_facts.refuse_others(str(sample_list.get("dataset_name")), error)
+            raise
         check_losses(self, sample_list, output.get("losses", {}))
         return output
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from mmf.common.registry import registry
 
+from mmf_visualbert.errors import InputError
+
 _FACTS = "visualbert_run_facts"
 
 
@@ -25,10 +27,14 @@ def hand_on(dataset_name: str, anew: bool = False, **facts: Any) -> None:
 
 
 def _of_this_run(fact: str) -> list[Any]:
-    names = registry.get("config").datasets
-    names = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
     noted = registry.get(_FACTS, {}, no_warning=True)
-    return [noted[name][fact] for name in names if fact in noted.get(name, {})]
+    return [noted[name][fact] for name in datasets() if fact in noted.get(name, {})]
+
+
+def datasets() -> list[str]:
+    """The names of the run's datasets."""
+    names = registry.get("config").datasets
+    return [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
 
 
 def train_samples() -> int:
@@ -37,8 +43,38 @@ def train_samples() -> int:
 
 
 def answers() -> list[str] | None:
-    """The answer vocabulary of the run's dataset, None where no dataset has one."""
-    return next(iter(_of_this_run("answers")), None)
+    """The answer vocabulary of the run's datasets, None where no dataset has one.
+
+    Raises:
+        InputError: where two of them have others: one head cannot predict from both.
+    """
+    given = _of_this_run("answers")
+    other = next((one for one in given if one != given[0]), None)
+    if other is not None:
+        raise InputError(
+            f"datasets={','.join(datasets())} names data with answers of their own ({len(given[0])} and {len(other)}), "
+            "which one head cannot predict from; train one after the other, or give them the same answers in "
+            "processors.answer_processor.params.vocabulary"
+        )
+    return next(iter(given), None)
+
+
+def refuse_others(dataset: str, missing: object) -> None:
+    """Says what is wrong where the samples of one of a run's several data sets lack what a head, loss or metric reads.
+
+    Args:
+        dataset: of the batch.
+        missing: what was asked for.
+
+    Raises:
+        InputError: where the run has several data sets.
+    """
+    if len(datasets()) > 1:
+        raise InputError(
+            f"datasets={','.join(datasets())} trains several data sets together, and the samples of {dataset} have no "
+            f"{missing}, which a head or loss of this run reads; train one after the other, the second with "
+            "checkpoint.resume_file=FILE (the first one's best.ckpt) and checkpoint.resume_pretrained=true"
+        )
 
 
 def vocab_size() -> int | None:

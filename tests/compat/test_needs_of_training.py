@@ -105,6 +105,39 @@ def test_updates_of_epochs_are_counted():
     assert trainer.max_updates == 15
 
 
+def test_several_data_sets_begin_anew():
+    class Once:
+        def __init__(self):
+            self.loaders, self._iterators, self._finished_iterators, self._used_once = ["ab", "c"], [], {}, {}
+
+        @property
+        def iterators(self):
+            return self._iterators
+
+        def __iter__(self):
+            for loader in self.loaders:
+                self.iterators.append(iter(loader))
+            return self._entries()
+
+        def _entries(self):
+            return (entry for n, one in enumerate(self.iterators) if n not in self._finished_iterators for entry in one)
+
+    class Right(Once):
+        def __iter__(self):
+            self._finished_iterators = {}
+            self.iterators.append(iter("abc"))
+            return iter(self.iterators.pop())
+
+    for right in (module(), module(MultiDatasetLoader=Right), module(MultiDatasetLoader=type("Other", (Right,), {}))):
+        leaves("training.begin_several_anew", right)
+    made = module(MultiDatasetLoader=Once)
+    assert repair("training.begin_several_anew", made)
+    loader = made.MultiDatasetLoader()
+    for _ in range(2):
+        assert "".join(loader) == "abc"
+        loader._finished_iterators.update({0: 1, 1: 1})
+
+
 def test_rates_in_step():
     class Late:
         num_updates = 0
