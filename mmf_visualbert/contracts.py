@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
+import numpy as np
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
@@ -33,11 +34,14 @@ class DatasetFacts:
         samples: how many it has.
         vocab_size: number of word pieces of its tokenizer; None where it reads no text.
         answers: what its answers' indices stand for; None where it has none.
+        lengths: counts the tokens of each sample (N,), as well as can be said before it is drawn; None where nothing
+            can be said.
     """
 
     samples: int
     vocab_size: int | None = None
     answers: Sequence[str] | None = None
+    lengths: Callable[[], np.ndarray] | None = None
 
 
 class Dataset(Protocol):
@@ -95,6 +99,9 @@ class RegionSource(Protocol):
 
     def check(self, queries: Iterable[RegionQuery]) -> None:
         """Raises InputError, before training, for the first query whose regions cannot be had."""
+
+    def count(self, query: RegionQuery) -> int:
+        """How many regions of an image that was checked there are, made into tensors or not."""
 
     def tensors(self, query: RegionQuery, max_regions: int | None = None) -> Sample:
         """Tensors of one image, padded to R regions: `max_regions`, or where that is None what the source is set to."""

@@ -52,6 +52,15 @@ class EpochOrder(Sampler[Any]):
         self.epoch = epoch
         self.start = start
 
+    @property
+    def left(self) -> int:
+        """Number of batches from where the epoch was begun."""
+        return -(-(self.length - self.start) // self.batch_size)
+
+    def after(self, samples: int) -> int:
+        """How many samples of the epoch are done after the batch that begins when `samples` are."""
+        return min(samples + self.batch_size, self.length)
+
     def __len__(self) -> int:
         """Number of samples in a whole epoch's share."""
         rest = self.length % self.batch_size

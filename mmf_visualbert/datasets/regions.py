@@ -97,6 +97,11 @@ class ImageRegions:
                 "confidence threshold, or go on without them: missing_regions: text_only"
             )
 
+    def count(self, query: RegionQuery | str) -> int:
+        """How many regions an image has, those beyond the processor's `max_regions` left out."""
+        key = query if isinstance(query, str) else query.key
+        return min(len(self.store.read(key).features), self.processor.max_regions)
+
     def tensors(self, query: RegionQuery | str, max_regions: int | None = None) -> Sample:
         """The tensors of one image, as `RegionFeatures` gives them; padded to the processor's `max_regions`.
 

@@ -25,6 +25,7 @@ DATASETS = "visualbert_"
 READ_BY_BOTH = (
     "training.skip_bad_samples",
     "training.loggers",
+    "training.token_budget",
     "distributed.timeout",
     "learning_rate",
     "includes",

@@ -12,10 +12,9 @@ import torch
 from mmf_visualbert.compat.distributed import rank
 from mmf_visualbert.compat.replace import replace
 from mmf_visualbert.datasets.draws import seed_from
-from mmf_visualbert.datasets.order import EpochOrder
 from mmf_visualbert.plugin import progress
 from mmf_visualbert.plugin.configuration import MODEL
-from mmf_visualbert.plugin.loaders import loaders_of
+from mmf_visualbert.plugin.loaders import loaders_of, order_of
 
 COUNTS = ("_load_counts_and_lr_scheduler", "_load_counts")  # main's, rc10's
 
@@ -131,10 +130,10 @@ def begin_update(trainer: Any) -> None:
     run = progress.of_this_run()
     if run is None or trainer.config.model != MODEL:
         return
-    order = loaders_of(trainer.train_loader)[0].sampler
+    order = order_of(loaders_of(trainer.train_loader)[0])
     run.update = trainer.num_updates + 1
-    if isinstance(order, EpochOrder):
-        run.samples = min(run.samples + order.batch_size, order.length)
+    if order is not None:
+        run.samples = order.after(run.samples)
     seed = seed_from(run.seed, rank(), trainer.current_iteration)
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():

@@ -1,6 +1,7 @@
 """Our order of samples in MMF's data loaders."""
 
 import functools
+import logging
 from types import ModuleType
 from typing import Any
 
@@ -9,10 +10,15 @@ import torch
 from mmf_visualbert.compat.distributed import rank, world_size
 from mmf_visualbert.compat.replace import replace
 from mmf_visualbert.datasets.draws import seed_from
+from mmf_visualbert.datasets.like_lengths import LikeLengths
 from mmf_visualbert.datasets.order import EpochIndices, EpochOrder
+from mmf_visualbert.errors import InputError
 from mmf_visualbert.plugin import progress
 from mmf_visualbert.plugin.configuration import MODEL
 from mmf_visualbert.plugin.workers import begin_worker
+
+logger = logging.getLogger(__name__)
+BUDGET = "token_budget"
 
 
 def order_samples(build: ModuleType) -> str | None:
@@ -59,11 +65,49 @@ def ordered(dataset: Any, shuffle: bool, arguments: dict[str, Any]) -> dict[str,
         return arguments
     if shuffle and progress.of_this_run() is None:
         progress.begin(str(config.datasets), base_seed(config))
-    kind = EpochOrder if isinstance(dataset, VisualBERTDataset) else EpochIndices
-    order = kind(len(dataset), arguments["batch_size"] * world_size(), shuffle, rank(), world_size())
+    batch = arguments["batch_size"] * world_size()
     kept = {name: value for name, value in arguments.items() if name not in ("shuffle", "sampler")}
+    budget = config.training.get(BUDGET) if shuffle else None
+    if budget:
+        kept.pop("batch_size")  # torch takes it from what a `batch_sampler` gives
+        kept["batch_sampler"] = like_lengths(dataset, batch, int(budget))
+    else:
+        kind = EpochOrder if isinstance(dataset, VisualBERTDataset) else EpochIndices
+        kept["sampler"] = kind(len(dataset), batch, shuffle, rank(), world_size())
     # A generator of its own: a loader that begins takes nothing from the random numbers of the run.
-    return {"worker_init_fn": begin_worker, **kept, "sampler": order, "generator": torch.Generator()}
+    return {"worker_init_fn": begin_worker, **kept, "generator": torch.Generator()}
+
+
+def like_lengths(dataset: Any, batch_size: int, budget: int) -> LikeLengths:
+    """Batches of at most `budget` tokens, which the schedule gets to know of.
+
+    Raises:
+        InputError: for a dataset that cannot say how long its samples are.
+    """
+    from mmf_visualbert.plugin import run_facts
+    from mmf_visualbert.plugin.datasets import VisualBERTDataset
+
+    lengths = dataset.dataset.facts.lengths if isinstance(dataset, VisualBERTDataset) else None
+    if lengths is None:
+        raise InputError(
+            f"training.{BUDGET} is {budget}, and {dataset.dataset_name} cannot say how long its samples are before "
+            f"they are drawn; set training.{BUDGET}=0 and limit training.batch_size"
+        )
+    order = LikeLengths(lengths(), batch_size, budget, rank(), world_size())
+    run_facts.hand_on(dataset.dataset_name, train_batches=len(order))
+    logger.info(
+        f"training.{BUDGET}: {len(order)} batches an epoch of at most {budget} tokens and {batch_size} samples, "
+        f"{order.length / len(order):.1f} on average, {100 * order.padding():.1f} % padding"
+    )
+    return order
+
+
+def order_of(loader: Any) -> EpochOrder | LikeLengths | None:
+    """Our order in a data loader; None where another decides it."""
+    for order in (loader.batch_sampler, loader.sampler):
+        if isinstance(order, EpochOrder | LikeLengths):
+            return order
+    return None
 
 
 def base_seed(config: Any) -> int:
@@ -88,21 +132,23 @@ def begin_where_stopped(multi_dataset_loader: ModuleType) -> str | None:
     @functools.wraps(seed_sampler)
     def begin_epoch(self: Any, epoch: int) -> None:
         loaders, run = loaders_of(self), progress.of_this_run()
-        if run is None or not all(isinstance(loader.sampler, EpochOrder) for loader in loaders):
+        orders = [order for order in map(order_of, loaders) if order is not None]
+        if run is None or len(orders) < len(loaders):
             seed_sampler(self, epoch)
             return
         run.begin_epoch()
         start = run.samples if len(loaders) == 1 else 0
-        for loader in loaders:
-            loader.sampler.begin(run.seed, run.epoch, start)
+        for order, loader in zip(orders, loaders, strict=True):
+            order.begin(run.seed, run.epoch, start)
             loader.generator.manual_seed(seed_from(run.seed, run.epoch))
 
     @functools.wraps(length)
     def rest(self: Any) -> int:
-        orders = [loader.sampler for loader in loaders_of(self)]
-        if len(orders) != 1 or not isinstance(orders[0], EpochOrder):
-            return length(self)
-        return -(-(orders[0].length - orders[0].start) // orders[0].batch_size)
+        orders = [order_of(loader) for loader in loaders_of(self)]
+        if len(orders) == 1 and orders[0] is not None:
+            return orders[0].left
+        batches = [len(order) for order in orders if isinstance(order, LikeLengths)]
+        return sum(batches) if batches else length(self)
 
     replace(cls, seed_sampler=begin_epoch)
     if cls.__name__ == "MultiDataLoader":

@@ -31,6 +31,7 @@ DECLARED: dict[str, type] = {
     "training.max_grad_l2_norm": float,
     "training.skip_bad_samples": int,
     "training.loggers": list,
+    "training.token_budget": int,
     "training.resume": bool,
     "training.resume_best": bool,
     "training.load_pretrained": bool,

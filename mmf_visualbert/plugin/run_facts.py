@@ -13,7 +13,7 @@ _FACTS = "visualbert_run_facts"
 
 
 def hand_on(dataset_name: str, anew: bool = False, **facts: Any) -> None:
-    """Notes facts of a dataset (`train_samples`, `answers`, `vocab_size`); None is passed over.
+    """Notes facts of a dataset (`train_samples`, `train_batches`, `answers`, `vocab_size`); None is passed over.
 
     Args:
         dataset_name: its registered name.
@@ -40,6 +40,11 @@ def datasets() -> list[str]:
 def train_samples() -> int:
     """Number of training samples of all datasets of the run."""
     return sum(_of_this_run("train_samples"))
+
+
+def train_batches() -> int | None:
+    """Number of batches of an epoch of all datasets, where tokens limit them and not the number of samples alone."""
+    return sum(_of_this_run("train_batches")) or None
 
 
 def answers() -> list[str] | None:

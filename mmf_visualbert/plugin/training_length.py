@@ -7,7 +7,7 @@ from typing import Any
 from mmf_visualbert.errors import InputError
 
 
-def training_updates(config: Mapping[str, Any], samples: int | None) -> int:
+def training_updates(config: Mapping[str, Any], samples: int | None, batches: int | None = None) -> int:
     """Number of updates of a run: epochs times batches where `training.max_epochs` is set, else `training.max_updates`.
 
     Both versions of MMF ignore `max_updates` (which has a default) where `max_epochs` is set.
@@ -15,6 +15,7 @@ def training_updates(config: Mapping[str, Any], samples: int | None) -> int:
     Args:
         config: MMF's whole configuration.
         samples: number of training samples over all datasets; needed where `training.max_epochs` is set.
+        batches: of an epoch, where it is not the batch size that decides them.
 
     Raises:
         InputError: where neither is set.
@@ -30,5 +31,5 @@ def training_updates(config: Mapping[str, Any], samples: int | None) -> int:
     if not samples:
         raise InputError("the training data of the config is empty; give annotations.train at least one record")
     # MMF divides the batch size among processes, so an epoch has as many updates on one process as on many.
-    batches = math.ceil(samples / training["batch_size"])
+    batches = batches or math.ceil(samples / training["batch_size"])
     return math.ceil(batches / (training.get("update_frequency") or 1)) * int(epochs)

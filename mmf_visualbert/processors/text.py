@@ -89,6 +89,12 @@ class WordPieceTokenizer:
         """The ids of `text`, without special tokens."""
         return self._encode(text, is_pretokenized=False).ids
 
+    def many_pieces(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of each text, without special tokens; several cores share the work where they may."""
+        whole = [text if text.isascii() else whole_characters(text) for text in texts]
+        encodings = self.tokenizer.encode_batch(whole, add_special_tokens=False)
+        return [encoding.ids for encoding in encodings]
+
     def word_pieces(self, words: Sequence[str]) -> Pieces:
         """The ids of `words`, and which word owns which of them."""
         encoding = self._encode(list(words), is_pretokenized=True)

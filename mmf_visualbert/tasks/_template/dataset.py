@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mmf_visualbert.catalog import register
 from mmf_visualbert.contracts import DatasetFacts, RegionQuery, RegionSource, Sample
+from mmf_visualbert.datasets.lengths import region_counts, text_lengths
 from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.regions import ImageRegions
 from mmf_visualbert.datasets.settings import read_settings
@@ -50,10 +52,16 @@ class TemplateDataset:
             sample["targets"] = torch.tensor(example.label)
         return sample
 
+    def lengths(self) -> np.ndarray:
+        """Tokens of each sample (N,), for batches that are limited by them."""
+        queries = (RegionQuery(example.image, example.where) for example in self.examples)
+        texts = (example.text for example in self.examples)
+        return text_lengths(self.text, texts) + region_counts(self.regions, queries)
+
     @property
     def facts(self) -> DatasetFacts:
         """What the model and the schedule need to know."""
-        return DatasetFacts(len(self), self.text.tokenizer.vocab_size)
+        return DatasetFacts(len(self), self.text.tokenizer.vocab_size, lengths=self.lengths)
 
     def predictions(self, output: Mapping[str, Tensor]) -> list[dict[str, Any]]:
         """Entries of the leaderboard's file. `output` holds `id` (B,) and `scores` (B, N)."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from mmf_visualbert.catalog import register
 from mmf_visualbert.contracts import DatasetFacts, RegionQuery, RegionSource
 from mmf_visualbert.datasets.draws import repeatable_draws
+from mmf_visualbert.datasets.lengths import region_counts, text_lengths
 from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.regions import ImageRegions
 from mmf_visualbert.datasets.settings import read_settings
@@ -152,7 +153,7 @@ class Captions:
     @property
     def facts(self) -> DatasetFacts:
         """Its size and vocabulary."""
-        return DatasetFacts(len(self), self.text.tokenizer.vocab_size)
+        return DatasetFacts(len(self), self.text.tokenizer.vocab_size, lengths=self.lengths)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Sample `index`.
@@ -181,6 +182,18 @@ class Captions:
         if self.regions is not None:
             sample |= self.regions.tensors(RegionQuery(image.key, image.name))
         return sample
+
+    def lengths(self) -> np.ndarray:
+        """Tokens of each sample (N,); the second caption of a pair, which is drawn, counts as one of mean length."""
+        captions = (caption for image in self.images for caption in image.captions)
+        lengths = text_lengths(self.text, captions)
+        if self.pairs is not None:
+            second = round(float(lengths.mean())) - 1
+            lengths = np.minimum(lengths + second, self.text.max_seq_length)
+        if self.regions is None:
+            return lengths
+        queries = (RegionQuery(image.key, image.name) for image in self.images)
+        return lengths + region_counts(self.regions, queries)[self.image_of]
 
     def _draw(self, image_index: int, caption_index: int) -> DrawnTexts:
         if self.pairs is None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from mmf_visualbert.catalog import register
 from mmf_visualbert.contracts import DatasetFacts, RegionQuery
 from mmf_visualbert.datasets.draws import repeatable_draws
+from mmf_visualbert.datasets.lengths import region_counts, text_lengths
 from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.regions import ImageRegions
 from mmf_visualbert.datasets.settings import read_settings
@@ -84,7 +85,13 @@ class Flickr30k:
     @property
     def facts(self) -> DatasetFacts:
         """Its size and vocabulary."""
-        return DatasetFacts(len(self), self.text.tokenizer.vocab_size)
+        return DatasetFacts(len(self), self.text.tokenizer.vocab_size, lengths=self.lengths)
+
+    def lengths(self) -> np.ndarray:
+        """Tokens of each sample (N,)."""
+        queries = (RegionQuery(caption.image_id, caption.name) for caption in self.captions)
+        texts = (" ".join(caption.words) for caption in self.captions)
+        return text_lengths(self.text, texts) + region_counts(self.regions, queries)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """One sample: `id`, text and region tensors, `targets`, and either `masked_lm_labels` (T,) or the phrases:

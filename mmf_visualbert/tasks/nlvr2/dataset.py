@@ -10,12 +10,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mmf_visualbert.catalog import register
 from mmf_visualbert.contracts import DatasetFacts, RegionQuery
 from mmf_visualbert.datasets.draws import repeatable_draws
+from mmf_visualbert.datasets.lengths import region_counts, text_lengths
 from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.regions import ImageRegions
 from mmf_visualbert.datasets.settings import read_settings
@@ -65,7 +67,15 @@ class NLVR2:
     @property
     def facts(self) -> DatasetFacts:
         """Its size and vocabulary."""
-        return DatasetFacts(len(self), self.text.tokenizer.vocab_size)
+        return DatasetFacts(len(self), self.text.tokenizer.vocab_size, lengths=self.lengths)
+
+    def lengths(self) -> np.ndarray:
+        """Tokens of each sample (N,)."""
+        lengths = text_lengths(self.text, (example.sentence for example in self.examples))
+        for side in range(2):
+            queries = (RegionQuery(example.images[side], example.name) for example in self.examples)
+            lengths = lengths + region_counts(self.regions, queries)
+        return lengths
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Sample `index`.

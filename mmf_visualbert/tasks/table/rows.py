@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from mmf_visualbert.contracts import DatasetFacts, RegionQuery, Sample
 from mmf_visualbert.datasets.draws import repeatable_draws
+from mmf_visualbert.datasets.lengths import text_lengths
 from mmf_visualbert.datasets.regions import ImageRegions
 from mmf_visualbert.processors.masking import MaskedLanguageModeling
 from mmf_visualbert.processors.text import Assembled, TextAssembler
@@ -47,6 +48,11 @@ class TableImages:
                 len(without),
                 min(without),
             )
+
+    def count(self, example: TableExample) -> int:
+        """The regions of a row's images."""
+        queries = [RegionQuery(key, example.where) for key in example.images if key not in self.without]
+        return sum(self.regions.count(query) for query in queries)
 
     def tensors(self, example: TableExample) -> Sample:
         """`region_features` (images · R, D), `region_mask`, `region_segments` (images · R,)."""
@@ -107,7 +113,18 @@ class Rows:
 
     def facts(self, answers: Sequence[str] | None = None, samples: int | None = None) -> DatasetFacts:
         """Size, word pieces, and what the answers stand for."""
-        return DatasetFacts(len(self) if samples is None else samples, self.text.tokenizer.vocab_size, answers or None)
+        known = self.lengths if samples in (None, len(self)) and self.table.choices is None else None
+        size = len(self) if samples is None else samples
+        return DatasetFacts(size, self.text.tokenizer.vocab_size, answers or None, known)
+
+    def lengths(self) -> np.ndarray:
+        """Tokens of each row's texts and images (N,)."""
+        rows = range(len(self))
+        special = 1 + len(self.table.texts)
+        lengths = text_lengths(self.text, (" ".join(filter(None, self[row].texts)) for row in rows), special)
+        if self.images is None:
+            return lengths
+        return lengths + np.array([self.images.count(self[row]) for row in rows])
 
     def beginning(self, index: int, example: TableExample) -> Sample:
         """`id` () and the tensors of the images."""

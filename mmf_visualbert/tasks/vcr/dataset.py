@@ -1,15 +1,17 @@
 """Visual Commonsense Reasoning: Q→A, QA→R, and task-specific pre-training on both (§4.2, Appendix B)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mmf_visualbert.catalog import register
 from mmf_visualbert.contracts import DatasetFacts, RegionSource
 from mmf_visualbert.datasets.draws import repeatable_draws
+from mmf_visualbert.datasets.lengths import text_lengths
 from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.settings import read_settings
 from mmf_visualbert.datasets.stores import configured_store
@@ -123,7 +125,25 @@ class VCR:
     @property
     def facts(self) -> DatasetFacts:
         """Its size and vocabulary."""
-        return DatasetFacts(len(self), self.sequences.assembler.tokenizer.vocab_size)
+        return DatasetFacts(len(self), self.sequences.assembler.tokenizer.vocab_size, lengths=self.lengths)
+
+    def lengths(self) -> np.ndarray:
+        """Tokens of all sequences of each sample (N,)."""
+        assembler = self.sequences.assembler
+        texts = (text for record in self.annotations for text in self._segments(record))
+        pieces = text_lengths(assembler, texts, special=0).reshape(len(self.annotations), -1, 1 + CHOICES)
+        sequences = np.minimum(pieces[:, :, :1] + pieces[:, :, 1:] + 3, assembler.max_seq_length)
+        regions = [self.regions.count(record.query(mentioned_objects(record))) for record in self.annotations]
+        of_sample = sequences.reshape(len(self), self.choices_per_sample).sum(axis=1)
+        return of_sample + np.repeat(regions, self.samples_per_record) * self.choices_per_sample
+
+    def _segments(self, record: VcrRecord) -> Iterator[str]:
+        """The first segment of each group of four sequences, followed by their second ones."""
+        for group in self._groups(record):
+            context = self.sequences.spell(group.context, record.objects)
+            yield " ".join(context.words)
+            for choice in group.choices:
+                yield " ".join(self.sequences.spell(choice, record.objects, context.names).words)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Sample `index`.

@@ -85,6 +85,10 @@ class FrameRegions:
         """
         return read_objects(self.images / f"{query.key}.json", query)
 
+    def count(self, query: RegionQuery) -> int:
+        """The whole image, and the objects that are asked for."""
+        return 1 + len(self.objects(query).classes if query.chosen is None else query.chosen)
+
     def tensors(self, query: RegionQuery, max_regions: int | None = None) -> dict[str, Tensor]:
         """`image` (3, H, W) and the tensors of `region_tensors`."""
         objects = self.objects(query)
@@ -115,6 +119,10 @@ class StoredRegions:
                     f"{query.where}: {', '.join(self.store.paths)} has no features of '{query.key}'; make them with "
                     "visualbert vcr features"
                 )
+
+    def count(self, query: RegionQuery) -> int:
+        """The whole image, and the objects that are asked for."""
+        return 1 + len((query.objects or ()) if query.chosen is None else query.chosen)
 
     def tensors(self, query: RegionQuery, max_regions: int | None = None) -> dict[str, Tensor]:
         """`region_features` (R, P) as stored, `region_classes`, `region_mask`, `region_segments` (R,)."""
@@ -209,6 +217,11 @@ class DetectedRegions:
         with Image.open(self.path(key, key)) as image:
             return image.size
 
+    def count(self, query: RegionQuery) -> int:
+        """The whole image, and what was detected."""
+        objects = self.objects[query.key]
+        return 1 if objects is None else 1 + len(objects.classes)
+
     def tensors(self, query: RegionQuery, max_regions: int | None = None) -> dict[str, Tensor]:
         """`image` (3, H, W) and the tensors of `region_tensors`, of all detections."""
         key = query.key
@@ -243,6 +256,10 @@ class StoredDetections:
                     f"{query.where}: {', '.join(self.store.paths)} has no features of '{query.key}'; make them with "
                     "visualbert vcr features"
                 )
+
+    def count(self, query: RegionQuery) -> int:
+        """The regions that are stored."""
+        return len(self.store.read(query.key).features)
 
     def tensors(self, query: RegionQuery, max_regions: int | None = None) -> dict[str, Tensor]:
         """`region_features` (R, P) as stored, `region_classes`, `region_mask`, `region_segments` (R,)."""

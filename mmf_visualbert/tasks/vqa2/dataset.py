@@ -20,6 +20,7 @@ from torch import Tensor
 from mmf_visualbert.catalog import register
 from mmf_visualbert.contracts import DatasetFacts, RegionQuery
 from mmf_visualbert.datasets.draws import repeatable_draws
+from mmf_visualbert.datasets.lengths import region_counts, text_lengths
 from mmf_visualbert.datasets.paths import configured_paths
 from mmf_visualbert.datasets.regions import ImageRegions
 from mmf_visualbert.datasets.settings import read_settings
@@ -79,7 +80,7 @@ class VQA2:
     @property
     def facts(self) -> DatasetFacts:
         """Its size, its vocabulary of word pieces, and its answers."""
-        return DatasetFacts(len(self), self.text.tokenizer.vocab_size, self.answers)
+        return DatasetFacts(len(self), self.text.tokenizer.vocab_size, self.answers, self.lengths)
 
     def __len__(self) -> int:
         return len(self.questions)
@@ -111,6 +112,17 @@ class VQA2:
             sample["targets"] = self.vocabulary.targets(record.answers, official=self.official_scores)
             sample["answer_types"] = torch.tensor(int(annotations.types[index]))
         return sample
+
+    def lengths(self) -> np.ndarray:
+        """Tokens of each sample (N,); of a pre-training text with the longest of the answers that it is drawn of."""
+        special = 2 + len(self.text.tokenizer.question_mark_ids) + (self.masking is None)
+        longest = (self._longest(index) for index in range(len(self)))
+        texts = (question.rstrip().removesuffix("?") + f" {answer or ''}" for question, answer in longest)
+        lengths = text_lengths(self.text, texts, special)
+        if self.regions is None:
+            return lengths
+        names = enumerate(self.questions.image_names)
+        return lengths + region_counts(self.regions, (RegionQuery(name, f"question {row}") for row, name in names))
 
     def assemble(self, question: str, answer: str | None = None) -> Assembled:
         """[CLS] question ? [MASK] [SEP]; with a masking processor [CLS] question ? answer [SEP], or without the answer
