@@ -68,7 +68,8 @@ class LikeLengths(Sampler[list[Any]]):
 
     def after(self, samples: int) -> int:
         """How many samples of the epoch are done after the batch that begins when `samples` are."""
-        return int(self.ends[min(np.searchsorted(self.ends, samples, side="right"), len(self.ends) - 1)])
+        batch = min(int(np.searchsorted(self.ends, samples, side="right")), len(self.ends) - 1)
+        return int(self.ends[batch])
 
     def __len__(self) -> int:
         """Number of batches in a whole epoch."""
