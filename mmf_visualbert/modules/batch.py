@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from mmf_visualbert.modules.inputs import RegionInputs, TextInputs
+from mmf_visualbert.modules.on_host import known
 
 
 def visual_bert_inputs(
@@ -17,6 +18,9 @@ def visual_bert_inputs(
         features: (B, R, D) from a region encoder; None to take the sample's `region_features`, if it has any.
     """
     text = TextInputs(*(_per_text(sample[name], 2) for name in ("input_ids", "text_mask", "text_segments")))
+    text_mask = known(sample, "text_mask")
+    if text_mask is not None:
+        text = text._replace(on_host=_per_text(text_mask, 2))
     if features is None:
         features = sample.get("region_features")
     if features is None:
@@ -24,7 +28,8 @@ def visual_bert_inputs(
     alignment = sample.get("alignment")
     if alignment is not None:
         alignment = _per_text(alignment, 3)
-    return text, RegionInputs(features, sample["region_mask"], sample["region_segments"], alignment)
+    mask, segments = sample["region_mask"], sample["region_segments"]
+    return text, RegionInputs(features, mask, segments, alignment, known(sample, "region_mask"))
 
 
 def _per_text(tensor: Tensor, dimensions: int) -> Tensor:

@@ -15,11 +15,18 @@ class TextInputs(NamedTuple):
         input_ids: (B, T) int64, word pieces with their special tokens.
         mask: (B, T) bool, True where there is a word piece and False at padding. Padding is always at the end.
         segments: (B, T) int64, 0 for the first and 1 for the second text segment (§3.1).
+        on_host: `mask` in the CPU's memory; None where it is not at hand there.
     """
 
     input_ids: Tensor
     mask: Tensor
     segments: Tensor
+    on_host: Tensor | None = None
+
+    @property
+    def known(self) -> Tensor:
+        """`mask` in the CPU's memory; waits for the device where it is not at hand."""
+        return self.mask.cpu() if self.on_host is None else self.on_host
 
 
 class RegionInputs(NamedTuple):
@@ -32,12 +39,19 @@ class RegionInputs(NamedTuple):
         segments: (B, R) int64, 0, or 1 for the second of two images (§4.3).
         alignment: (B, R, A) int64, positions of the word pieces that refer to the region, padded with -1; None where
             no alignment is given (§3.2).
+        on_host: `mask` in the CPU's memory; None where it is not at hand there.
     """
 
     features: Tensor
     mask: Tensor
     segments: Tensor
     alignment: Tensor | None = None
+    on_host: Tensor | None = None
+
+    @property
+    def known(self) -> Tensor:
+        """`mask` in the CPU's memory; waits for the device where it is not at hand."""
+        return self.mask.cpu() if self.on_host is None else self.on_host
 
 
 class Encoded(NamedTuple):

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mmf_visualbert.modules.attention import Kernel
 from mmf_visualbert.modules.inputs import RegionInputs, TextInputs
+from mmf_visualbert.modules.on_host import to_device
 from mmf_visualbert.modules.packed_attention import packed_attention
 
 
@@ -43,8 +44,13 @@ class Layout(Protocol):
     def unpack(self, states: Tensor) -> Tensor:
         """States -> (B, L, H). What stands at padding has no meaning."""
 
-    def choose(self, mask: Tensor) -> Chosen:
-        """The tokens where `mask` (B, T) bool is True; it reaches over the first T <= L columns, never at padding."""
+    def choose(self, mask: Tensor, device: torch.device) -> Chosen:
+        """The tokens where `mask` (B, T) bool is True; it reaches over the first T <= L columns, never at padding.
+
+        Args:
+            mask: in the CPU's memory.
+            device: of the states.
+        """
 
     def select(self, states: Tensor, chosen: Chosen) -> Tensor:
         """States -> chosen states."""
@@ -79,11 +85,12 @@ class Padded:
         """See `Layout`."""
         return states
 
-    def choose(self, mask: Tensor) -> Chosen:
+    def choose(self, mask: Tensor, device: torch.device) -> Chosen:
         """See `Layout`. A sequence with less than K chosen tokens has its first others beside them."""
         counts = mask.sum(dim=1).tolist()
-        columns = mask.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, : max(counts)]
-        sequences = torch.arange(mask.size(0), device=mask.device).unsqueeze(1)
+        order = mask.to(torch.int8).argsort(dim=1, descending=True, stable=True)
+        columns = to_device(order[:, : max(counts)], device)
+        sequences = torch.arange(mask.size(0), device=device).unsqueeze(1)
         return Chosen(columns, sequences, columns, counts)
 
     def select(self, states: Tensor, chosen: Chosen) -> Tensor:
@@ -104,14 +111,15 @@ class Packed:
     """(N, H), sequence by sequence.
 
     Args:
-        mask: (B, L) bool, True at tokens.
+        mask: (B, L) bool, True at tokens, in the CPU's memory.
+        device: of the states.
     """
 
-    def __init__(self, mask: Tensor) -> None:
+    def __init__(self, mask: Tensor, device: torch.device) -> None:
         self.mask = mask
         self.lengths: list[int] = mask.sum(dim=1).tolist()
         self.full = sum(self.lengths) == mask.numel()
-        self.places = None if self.full else mask.flatten().nonzero().squeeze(1)
+        self.places = None if self.full else to_device(mask.flatten().nonzero().squeeze(1), device)
 
     def pack(self, tokens: Tensor) -> Tensor:
         """See `Layout`."""
@@ -125,11 +133,13 @@ class Packed:
             states = empty.index_copy(0, self.places, states)
         return states.view(*self.mask.shape, -1)
 
-    def choose(self, mask: Tensor) -> Chosen:
+    def choose(self, mask: Tensor, device: torch.device) -> Chosen:
         """See `Layout`."""
         sequences, columns = mask.nonzero().unbind(dim=1)
         row_of = self.mask.flatten().cumsum(0) - 1
-        return Chosen(row_of[sequences * self.mask.size(1) + columns], sequences, columns, mask.sum(dim=1).tolist())
+        rows = row_of[sequences * self.mask.size(1) + columns]
+        rows, sequences, columns = to_device(torch.stack((rows, sequences, columns)), device).unbind(0)
+        return Chosen(rows, sequences, columns, mask.sum(dim=1).tolist())
 
     def select(self, states: Tensor, chosen: Chosen) -> Tensor:
         """See `Layout`."""
@@ -152,23 +162,22 @@ def place(states: Tensor, chosen: Chosen, shape: Sequence[int]) -> Tensor:
 def trim(text: TextInputs, regions: RegionInputs | None) -> tuple[TextInputs, RegionInputs | None]:
     """Cut the columns at the end in which no sequence of the batch has a word piece, or a region.
 
-    Data loaders pad to a fixed length, because MMF's collation needs equal shapes. The results are views.
+    Data loaders pad to a fixed length, because MMF's collation needs equal shapes. The results are views, and have
+    their masks in the CPU's memory too, for which the device is waited for once where they did not.
     """
-    ends = [end_of_mask(text.mask)]
-    if regions is not None:
-        ends.append(end_of_mask(regions.mask))
-    used = torch.stack(ends).tolist()  # waits once for the device
-    text = TextInputs(*(part[:, : used[0]] for part in text))
-    if regions is not None:
-        features, mask, segments = (part[:, : used[1]] for part in regions[:3])
-        alignment = None if regions.alignment is None else regions.alignment[:, : used[1]]
-        regions = RegionInputs(features, mask, segments, alignment)
-    return text, regions
+    known = text.known
+    used = end_of_mask(known)
+    text = TextInputs(text.input_ids[:, :used], text.mask[:, :used], text.segments[:, :used], known[:, :used])
+    if regions is None:
+        return text, None
+    known = regions.known
+    used = end_of_mask(known)
+    features, mask, segments = (part[:, :used] for part in regions[:3])
+    alignment = None if regions.alignment is None else regions.alignment[:, :used]
+    return text, RegionInputs(features, mask, segments, alignment, known[:, :used])
 
 
-def end_of_mask(mask: Tensor) -> Tensor:
-    """One more than the last column of `mask` (B, L) with a True in it, (); 0 where there is none."""
-    if mask.numel() == 0:
-        return torch.zeros((), dtype=torch.int64, device=mask.device)
-    columns = torch.arange(1, mask.size(1) + 1, device=mask.device)
-    return (columns * mask.any(dim=0)).max()
+def end_of_mask(mask: Tensor) -> int:
+    """One more than the last column of `mask` (B, L) with a True in it; 0 where there is none."""
+    columns = mask.any(dim=0).nonzero()
+    return int(columns[-1]) + 1 if len(columns) else 0

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mmf_visualbert.contracts import Batch, Head
 from mmf_visualbert.modules.batch import visual_bert_inputs
+from mmf_visualbert.modules.on_host import host_view
 from mmf_visualbert.modules.parts import ModelParts
 
 
@@ -31,7 +32,7 @@ def outputs_of(parts: ModelParts, batch: Batch, hide_regions: bool = False) -> d
 def _outputs(parts: ModelParts, batch: Batch, hide_regions: bool) -> Iterator[tuple[str, Tensor]]:
     made = None if parts.region_encoder is None else parts.region_encoder(batch)
     text, regions = visual_bert_inputs(batch, None if made is None else made.features)
-    rows = rows_read(parts.heads.values(), batch)
+    rows = rows_read(parts.heads.values(), host_view(batch))
     encoded = parts.visual_bert(text, None if hide_regions else regions, last_layer_rows=rows)
     named = [head(encoded, batch)._asdict() for head in parts.heads.values()]
     if made is not None:

@@ -100,16 +100,18 @@ class VisualBertEncoder(nn.Module):
             InputError: for shapes that do not fit the model or each other.
         """
         text, regions = trim(text, regions)
-        region_mask = self.region_mask(text, regions)
-        layout = self.layout(torch.cat((text.mask, region_mask), dim=1), output_attentions)
+        region_mask = self.region_mask(text.mask, None if regions is None else regions.mask)
+        known = self.region_mask(text.known, None if regions is None else regions.known)
+        mask = torch.cat((text.mask, region_mask), dim=1)
+        layout = self.layout(mask, output_attentions, torch.cat((text.known, known), dim=1))
         everything = output_attentions or output_hidden_states
         rows = None if everything else self.rows(text, last_layer_rows)
-        chosen = None if rows is None else layout.choose(rows)
+        chosen = None if rows is None else layout.choose(rows, mask.device)
         sums = self.region_sums(text, regions)
         if self.additional_layer is None:
             output = self.fuse_early(text, sums, layout, chosen, everything)
         else:
-            alone = self.layout(text.mask, output_attentions)
+            alone = self.layout(text.mask, output_attentions, text.known)
             output = self.fuse_late(text, sums, alone, layout, chosen, everything, self.additional_layer)
         if chosen is None:
             lengths = (text.mask.size(1), region_mask.size(1))
@@ -160,22 +162,29 @@ class VisualBertEncoder(nn.Module):
             return self.embeddings.word_embeddings.weight.new_zeros(text.mask.size(0), 0, self.hidden_size)
         return self.embeddings.regions(regions, texts=text.mask.size(0))
 
-    def region_mask(self, text: TextInputs, regions: RegionInputs | None) -> Tensor:
-        """(B, R) bool, for each text."""
+    def region_mask(self, text: Tensor, regions: Tensor | None) -> Tensor:
+        """(B, R) bool, for each text, of the masks of the texts (B, T) and of the images' regions, None for none."""
         if regions is None:
-            return text.mask[:, :0]
-        return regions.mask.repeat_interleave(texts_per_image(text.mask.size(0), regions.mask.size(0)), dim=0)
+            return text[:, :0]
+        return regions.repeat_interleave(texts_per_image(text.size(0), regions.size(0)), dim=0)
 
-    def layout(self, mask: Tensor, weights: bool) -> Layout:
-        """How sequences with this `mask` (B, L) are laid out; `weights`: whether attention weights are asked for."""
+    def layout(self, mask: Tensor, weights: bool, known: Tensor | None = None) -> Layout:
+        """How sequences are laid out.
+
+        Args:
+            mask: (B, L) bool, True at tokens.
+            weights: whether attention weights are asked for.
+            known: `mask` in the CPU's memory; None to wait for it.
+        """
+        known = mask.cpu() if known is None else known
         if not weights and (self.attention == "packed" or (self.attention == "auto" and mask.device.type == "cpu")):
-            return Packed(mask)
+            return Packed(known, mask.device)
         kernel = eager if weights or self.attention == "eager" else sdpa
-        return Padded(None if bool(mask.all()) else mask, kernel)
+        return Padded(None if bool(known.all()) else mask, kernel)
 
     def rows(self, text: TextInputs, wanted: Tensor | None) -> Tensor | None:
-        """(B, T) bool, the text positions whose last state is read; None for all."""
+        """(B, T) bool in the CPU's memory, the text positions whose last state is read; None for all."""
         if wanted is None:
             return None
-        rows = wanted[:, : text.mask.size(1)] & text.mask
+        rows = wanted[:, : text.known.size(1)].cpu() & text.known
         return rows if self.pooler is None else rows.index_fill(1, rows.new_zeros(1, dtype=torch.int64), True)

@@ -69,6 +69,9 @@ def run_from_yaml_alone(configuration: ModuleType) -> str | None:
         built = build_model(self, opts)
         if opts.get("model") == MODEL and "stdout_capture" in self._default_config.training:
             built = OmegaConf.merge({"training": {"stdout_capture": False}}, built)
+        if opts.get("model") == MODEL and "exit_on_nan_losses" in self._default_config.training:
+            # We look ourselves, and without a wait (`no_numbers.check_losses`).
+            built = OmegaConf.merge({"training": {"exit_on_nan_losses": False}}, built)
         return built
 
     @functools.wraps(build_datasets)

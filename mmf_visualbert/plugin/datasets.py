@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from mmf.common.registry import registry
-from mmf.common.sample import Sample
+from mmf.common.sample import Sample, SampleList
 from mmf.datasets.base_dataset import BaseDataset
 from mmf.datasets.base_dataset_builder import BaseDatasetBuilder
 from mmf.datasets.processors.processors import Processor
@@ -17,6 +17,7 @@ from mmf_visualbert.datasets.draws import repeatable_draws
 from mmf_visualbert.datasets.order import Place
 from mmf_visualbert.datasets.presence import require_files
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.modules.on_host import NAME, OnHost
 from mmf_visualbert.plugin import run_facts
 from mmf_visualbert.plugin.shared_losses import NOT_COUNTED
 from mmf_visualbert.plugin.unread import left_out, names_of_checkpoint, needed, unread
@@ -52,6 +53,14 @@ class VisualBERTDataset(BaseDataset):
         if not place.counted:
             sample[NOT_COUNTED] = torch.tensor(True)
         return sample
+
+    def prepare_batch(self, batch: Any) -> SampleList:
+        """The batch on the device of the run, with what decides shapes still in the CPU's memory."""
+        sample_list = batch if isinstance(batch, SampleList) else SampleList(batch)
+        known = OnHost(sample_list)
+        prepared = super().prepare_batch(sample_list)
+        prepared[NAME] = known
+        return prepared
 
     def format_for_prediction(self, report: Mapping) -> list[dict]:
         """Leaderboard entries of one batch; `report` holds `id` and `scores` of all ranks."""

@@ -14,8 +14,10 @@ from mmf_visualbert.compat.distributed import world_size
 from mmf_visualbert.compat.replace import replace
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.metrics.gather import gather_by_id
-from mmf_visualbert.plugin import progress
+from mmf_visualbert.modules.on_host import NAME as ON_HOST
+from mmf_visualbert.plugin import progress, waits
 from mmf_visualbert.plugin.shared_losses import NOT_COUNTED, SharedLoss, ids_of, mean_of
+from mmf_visualbert.plugin.waits import Finite
 
 logger = logging.getLogger(__name__)
 ALLOWED = "skip_bad_samples"
@@ -41,15 +43,21 @@ def pass_over_steps(checkpoint: ModuleType) -> str | None:
 
 
 def drop_gradients(optimizer: torch.optim.Optimizer, *given: Any) -> None:
-    """Lets a step pass by all weights where the batch had a loss that was no number."""
+    """Looks at losses that were put off until the step, which passes by all weights where one was no number."""
     run = progress.of_this_run()
-    if run is not None and run.passes_over:
+    if run is None:
+        return
+    looks, run.looks = run.looks, []
+    for look in looks:
+        look()
+    if run.passes_over:
         optimizer.zero_grad(set_to_none=True)
         run.passes_over = False
 
 
 def check_losses(model: Any, batch: Mapping[str, Any], losses: dict[str, torch.Tensor]) -> None:
-    """Looks at the losses of a batch, which all processes call alike.
+    """Looks at the losses of a batch, which all processes call alike; on a GPU before the step, for which it need not
+    be waited.
 
     Where one is NaN or infinite: within `training.skip_bad_samples` the losses become 0 and the update is made without
     a step, so that the next one finds the weights as they were.
@@ -62,7 +70,18 @@ def check_losses(model: Any, batch: Mapping[str, Any], losses: dict[str, torch.T
     Raises:
         InputError: naming the update, the batch's samples, and the term.
     """
-    if not losses or bool(torch.stack([value.detach().float().mean() for value in losses.values()]).isfinite().all()):
+    if not losses:
+        return
+    finite, run = Finite(losses), progress.of_this_run()
+    if run is not None and model.training and waits.put_off(losses):
+        run.looks.append(functools.partial(judge, model, batch, losses, finite))
+    else:
+        judge(model, batch, losses, finite)
+
+
+def judge(model: Any, batch: Mapping[str, Any], losses: dict[str, torch.Tensor], finite: Finite) -> None:
+    """Does what `check_losses` says where an answer is no."""
+    if finite.read():
         return
     terms = [term for term, value in losses.items() if not bool(value.detach().isfinite().all())]
     ids, bad = ids_of(batch), samples_without_number(model, batch)
@@ -112,7 +131,8 @@ def samples_without_number(model: Any, batch: Any) -> torch.Tensor:
     with torch.no_grad():
         for row in range(size):
             sample = copy.copy(batch)  # of the same class, whose fields MMF's own losses read as attributes
-            sample.update({name: alone(value, row, size) for name, value in batch.items()})
+            sample.update({name: alone(value, row, size) for name, value in batch.items() if name != ON_HOST})
+            sample.pop(ON_HOST, None)
             output = model.forward(sample)
             values = [alone_on(loss.loss_criterion, sample, output) for loss in model.losses.losses]
             bad[row] = not all(bool(value.isfinite().all()) for value in values)

@@ -1,7 +1,7 @@
 """How far a training has come, where MMF's checkpoints do not say it: with it a run goes on as if never stopped."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ class Progress:
         resumed: MMF's trainer, where the epoch was begun before this process, until it begins again.
         update: the one that is being made, from 1.
         passes_over: whether it is made without a step.
+        looks: at losses of it, that are put off until its step.
     """
 
     datasets: str
@@ -39,6 +40,7 @@ class Progress:
     resumed: Any = None
     update: int = 0
     passes_over: bool = False
+    looks: list[Callable[[], None]] = field(default_factory=list)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps, in plain values."""

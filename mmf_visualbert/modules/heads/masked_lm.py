@@ -14,6 +14,7 @@ from mmf_visualbert.catalog import register
 from mmf_visualbert.contracts import Head, HeadWeights, ModelFacts
 from mmf_visualbert.modules.heads.batch import number_of_samples
 from mmf_visualbert.modules.inputs import Encoded
+from mmf_visualbert.modules.on_host import host_view, places
 
 
 class MaskedLMOutput(NamedTuple):
@@ -89,11 +90,11 @@ class MaskedLMHead(Head):
 
     def forward(self, encoded: Encoded, batch: Mapping[str, Tensor]) -> MaskedLMOutput:
         """Reads `masked_lm_labels` (B, T), (B, C, T) or (B * C, T) from the batch; in the last case also `id` (B,)."""
-        labels = self.labels(batch)[:, : encoded.text.size(1)]
-        masked = labels != -1
-        logits, gold = self.logits(encoded.text[masked]), labels[masked]
+        labels = self.labels(batch)
+        rows, columns = places(self.rows(host_view(batch)).cpu(), labels.device)
+        logits, gold = self.logits(encoded.text[rows, columns]), labels[rows, columns]
         samples = number_of_samples(batch, len(labels))
-        sample = masked.nonzero()[:, 0] // (len(labels) // samples)
+        sample = rows // (len(labels) // samples)
 
         def add_up(values: Tensor) -> Tensor:
             return torch.zeros(samples, device=values.device).index_add(0, sample, values.float())

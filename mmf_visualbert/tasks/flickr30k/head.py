@@ -165,7 +165,8 @@ def count_hits(log_probabilities: Tensor, batch: Mapping[str, Tensor], phrase_ty
     best, order = log_probabilities.topk(min(max(RECALLS), log_probabilities.shape[2]), dim=2)
     found = targets.gather(2, order) & ~best.isinf()
     hits_1, hits_5, hits_10 = (found[:, :, :k].any(dim=2) for k in RECALLS)  # each (B, E)
-    by_type = nn.functional.one_hot(batch["phrase_types"].clamp(min=0), phrase_types)  # (B, E, C)
+    types = torch.arange(phrase_types, device=counts.device)
+    by_type = (batch["phrase_types"].clamp(min=0)[:, :, None] == types).long()  # (B, E, C); `one_hot` asks for the most
     return PhraseCounts(
         counts.sum(1),
         hits_1.sum(1),

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.tasks.vcr.roi_align import roi_align
+from mmf_visualbert.modules.on_host import places
+from mmf_visualbert.tasks.vcr.roi_align import most_points, roi_align
 from mmf_visualbert.tasks.vcr.roi_resnet import ResNet, out_channels
 
 BINS = 7
@@ -85,24 +86,31 @@ class RoiBackbone(nn.Module):
                     module.training = False
         return self
 
-    def forward(self, image: Tensor, boxes: Tensor, segmentation: Tensor, mask: Tensor) -> Tensor:
+    def forward(
+        self, image: Tensor, boxes: Tensor, segmentation: Tensor, mask: Tensor, known_boxes: Tensor | None = None
+    ) -> Tensor:
         """Vectors of all regions of a batch; each image goes through the ResNet once, all boxes through one RoIAlign.
 
         Args:
             image: (B, 3, H, W) float, normalised.
             boxes: (B, R, 4) float, x1, y1, x2, y2 in pixels of the image.
             segmentation: (B, R, 14, 14) float, 1 inside the region.
-            mask: (B, R) bool, True where there is a region. Padding is at the end.
+            mask: (B, R) bool, True where there is a region; the device is not waited for where it is in the CPU's
+                memory. Padding is at the end.
+            known_boxes: `boxes` in the CPU's memory, likewise; None where they are not at hand.
 
         Returns:
             (N, P).
         """
+        mask = mask.cpu()
         used = int(mask.sum(dim=1).max())
-        boxes, segmentation, mask = boxes[:, :used], segmentation[:, :used], mask[:, :used]
+        boxes, segmentation = boxes[:, :used], segmentation[:, :used]
+        at = places(mask[:, :used], image.device)
+        most = most_points(boxes if known_boxes is None else known_boxes[:, :used], 1 / STRIDE, BINS)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.frozen != "all"):
             maps = self.image_maps(image)
-            regions = roi_align(maps, boxes, 1 / STRIDE, BINS)[mask]  # (N, C, 7, 7)
-            shape = self.mask_convolution(segmentation[mask].unsqueeze(1) - 0.5)
+            regions = roi_align(maps, boxes, 1 / STRIDE, BINS, most)[at]  # (N, C, 7, 7)
+            shape = self.mask_convolution(segmentation[at].unsqueeze(1) - 0.5)
             regions[:, : self.mask_channels] += shape.to(regions.dtype)
             regions = regions.contiguous(memory_format=self.memory_format)
             return self.resnet.layer4(regions).mean(dim=(2, 3))

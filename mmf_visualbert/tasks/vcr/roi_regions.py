@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mmf_visualbert.catalog import register
 from mmf_visualbert.contracts import RegionEncoder
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.modules.on_host import known, places
 from mmf_visualbert.tasks.vcr.roi_backbone import RoiBackbone
 from mmf_visualbert.tasks.vcr.roi_resnet import build_resnet
 from mmf_visualbert.tasks.vcr.roi_weights import load_backbone
@@ -81,20 +82,27 @@ class RoiRegions(RegionEncoder):
             InputError: where precomputed features meet a backbone that is trained, have another dimension, or are
                 missing where there is no backbone.
         """
-        mask = batch["region_mask"]
-        pooled = self.pooled(batch, mask)
+        mask, host = batch["region_mask"], known(batch, "region_mask")
+        on_host = (mask if host is None else host).cpu()
+        at = places(on_host, mask.device)
+        pooled = self.pooled(batch, on_host)
         if self.standardize is not None:
             pooled = self.standardize(pooled)
-        classes = self.class_embeddings(batch["region_classes"][mask])
+        classes = self.class_embeddings(batch["region_classes"][at])
         joined = torch.cat((pooled, classes.to(pooled.dtype)), dim=-1)
         projected = torch.relu(self.projection(self.dropout(joined)))
         features = projected.new_zeros(*mask.shape, projected.shape[-1])
-        features[mask] = projected
+        features[at] = projected
         logits = None if self.object_classifier is None else self.object_classifier(pooled)
         return RegionsOutput(features, logits)
 
     def pooled(self, batch: Mapping[str, Tensor], mask: Tensor) -> Tensor:
-        """The backbone's vectors of all regions, from images or as they were precomputed: (N, P)."""
+        """The backbone's vectors of all regions, from images or as they were precomputed: (N, P).
+
+        Args:
+            batch: as in `forward`.
+            mask: its `region_mask` in the CPU's memory.
+        """
         if "region_features" in batch:
             return self._precomputed(batch["region_features"], mask)
         if self.backbone is None:
@@ -102,7 +110,8 @@ class RoiRegions(RegionEncoder):
                 "the batch has images but the region encoder has backbone: null; name a backbone, or give the dataset "
                 "a store of precomputed features"
             )
-        return self.backbone(batch["image"], batch["region_pixel_boxes"], batch["region_masks"], mask)
+        boxes = batch["region_pixel_boxes"]
+        return self.backbone(batch["image"], boxes, batch["region_masks"], mask, known(batch, "region_pixel_boxes"))
 
     def _precomputed(self, features: Tensor, mask: Tensor) -> Tensor:
         if self.backbone is not None and self.backbone.frozen != "all":
@@ -115,7 +124,7 @@ class RoiRegions(RegionEncoder):
                 f"the precomputed features have dimension {features.shape[-1]}, the region encoder's backbone "
                 f"{self.pooled_dimension}; name the store that was made with this backbone"
             )
-        return features[mask].to(self.projection.weight.dtype)
+        return features[places(mask, features.device)].to(self.projection.weight.dtype)
 
 
 @register("region_encoder", "visualbert_roi")

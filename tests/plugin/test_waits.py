@@ -1,0 +1,155 @@
+"""A training step of no task asks the device for anything: what decides shapes is known on the CPU."""
+
+import pytest
+import torch
+from mmf_runs import CONFIGS, first_batch, load_trainer, write_config
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from mmf_visualbert.plugin import no_numbers, waits
+
+SCALE = CONFIGS / "scales" / "sample"
+# Operators whose result, or its shape, the CPU has to know: on a GPU each waits for all that was queued before.
+ASK = {"_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_consecutive", "is_nonzero", "equal"}
+READ = {"tolist", "item", "numpy", "cpu", "__bool__", "__int__", "__float__", "__index__"}
+SETTINGS = [
+    *(("vqa2/pretrain_coco", attention) for attention in ("packed", "sdpa")),
+    *((f"{task}/defaults", "packed") for task in ("vqa2", "nlvr2", "flickr30k", "vcr")),
+    ("flickr30k/no_early_fusion", "sdpa"),
+    ("vcr/fixed_resnet", "packed"),
+]
+
+
+class Device(TorchDispatchMode):
+    """Plays a GPU on the CPU: knows which tensors would lie there, and notes every question that is asked of them.
+
+    What is computed of a tensor on the device lies there too; indices that were made on the CPU are copied to it, and
+    copies into the CPU's memory that nothing waits for are none of the questions.
+
+    Args:
+        tensors: on the device at first.
+    """
+
+    def __init__(self, tensors):
+        super().__init__()
+        self.known, self.asked = {}, []
+        for tensor in tensors:
+            self.add(tensor)
+
+    def add(self, tensor):
+        reference = StorageWeakRef(tensor.untyped_storage())
+        self.known[reference.cdata] = reference
+
+    def has(self, value):
+        if not isinstance(value, torch.Tensor):
+            return False
+        known = self.known.get(value.untyped_storage()._cdata)
+        return known is not None and not known.expired()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name, leaves = function.overloadpacket.__name__, tree_leaves((args, kwargs))
+        there = any(map(self.has, leaves))
+        if there and (name in ASK or (name.startswith("index") and self.by_mask(leaves))):
+            self.asked.append(name)
+        result = function(*args, **(kwargs or {}))
+        if there and name != "copy_":
+            for leaf in tree_leaves(result):
+                if isinstance(leaf, torch.Tensor):
+                    self.add(leaf)
+        return result
+
+    def by_mask(self, leaves):
+        """Whether a tensor of True and False is an index: their number decides the result's shape."""
+        return any(self.has(leaf) and leaf.dtype == torch.bool for leaf in leaves[1:])
+
+
+class Reads(TorchFunctionMode):
+    """Notes what Python reads of tensors without an operator of their own."""
+
+    def __init__(self, device):
+        super().__init__()
+        self.device = device
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if getattr(function, "__name__", "") in READ and args and self.device.has(args[0]):
+            self.device.asked.append(function.__name__)
+        return function(*args, **(kwargs or {}))
+
+
+def step_on(device, trainer, batch):
+    """A step as MMF makes it; gives the losses."""
+    with Reads(device), device:
+        losses = trainer.model(batch)["losses"]
+        total = sum(loss.mean() for loss in losses.values())
+        trainer.optimizer.zero_grad()
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(trainer.model.parameters(), 1.0)
+        trainer.optimizer.step()
+    return losses
+
+
+def loaded(config, world, folder, *overrides):
+    task, phase = config.split("/")
+    overlays = [SCALE / "common.yaml", SCALE / f"{task}.yaml", SCALE / f"{task}_{phase}.yaml"]
+    folders = {"data_dir": str(world), "save_dir": str(folder / "save")}
+    run = write_config(folder, CONFIGS / f"{config}.yaml", *(f for f in overlays if f.exists()), env=folders)
+    trainer = load_trainer(run, "training.batch_size=4", "model_config.visualbert.dropout=0.1", *overrides)
+    trainer.model.train()
+    return trainer
+
+
+@pytest.mark.parametrize(("config", "attention"), SETTINGS)
+def test_a_step_asks_the_device_for_nothing(config, attention, small_world, tmp_path, monkeypatch):
+    monkeypatch.setattr(waits, "put_off", lambda losses: True)
+    trainer = loaded(config, small_world, tmp_path, f"model_config.visualbert.attention={attention}")
+    batch = first_batch(trainer)
+    there = [value for value in batch.values() if isinstance(value, torch.Tensor)]
+    # `on_host` holds the very tensors where the device is the CPU: it gets copies, as a GPU's batch has them.
+    copies = {name: value.clone() for name, value in batch["on_host"].items()}
+    batch["on_host"]._tensors.update(copies)
+    device = Device([*there, *trainer.model.parameters(), *trainer.model.buffers()])
+    losses = step_on(device, trainer, batch)
+    assert all(bool(loss.isfinite().all()) for loss in losses.values())
+    assert device.asked == []
+
+
+def test_the_count_sees_what_would_wait():
+    there, mask = torch.ones(4), torch.tensor([True, False, True, True])
+    device = Device([there, mask])
+    with Reads(device), device:
+        float((there * 2).sum())
+        (there + 1).tolist()
+        there[mask]
+        mask.nonzero()
+        bool(mask.all())
+    assert {"_local_scalar_dense", "tolist", "index", "nonzero"} <= set(device.asked) and len(device.asked) >= 5
+    device = Device([there])
+    with Reads(device), device:
+        torch.empty(()).copy_(there.sum(), non_blocking=True)
+        there[torch.tensor([0, 2])] * mask.sum().item()
+    assert device.asked == []
+
+
+def test_without_what_the_cpu_knows_the_outputs_are_the_same(small_world, tmp_path):
+    trainer = loaded("vqa2/pretrain_coco", small_world, tmp_path)
+    trainer.model.eval()
+    batch = first_batch(trainer)
+    with torch.no_grad():
+        known = trainer.model.forward(batch)
+        del batch["on_host"]
+        asked = trainer.model.forward(batch)
+    assert known.keys() == asked.keys() and all(torch.equal(known[name], asked[name]) for name in known)
+
+
+def test_a_loss_that_is_no_number_is_found_before_the_step(small_world, tmp_path, monkeypatch):
+    monkeypatch.setattr(waits, "put_off", lambda losses: True)
+    trainer = loaded("flickr30k/defaults", small_world, tmp_path)
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    batch = first_batch(trainer)
+    batch["region_features"].fill_(float("inf"))
+    device = Device([])
+    with pytest.raises(no_numbers.InputError, match="is no number"):
+        step_on(device, trainer, batch)
+    assert all(torch.equal(value, before[name]) for name, value in trainer.model.state_dict().items())
