@@ -34,8 +34,7 @@ class DatasetFacts:
         samples: how many it has.
         vocab_size: number of word pieces of its tokenizer; None where it reads no text.
         answers: what its answers' indices stand for; None where it has none.
-        lengths: counts the tokens of each sample (N,), as well as can be said before it is drawn; None where nothing
-            can be said.
+        lengths: counts the tokens of each sample (N,), as well as can be said before; None where nothing can.
     """
 
     samples: int
