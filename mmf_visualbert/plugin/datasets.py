@@ -19,6 +19,8 @@ from mmf_visualbert.datasets.presence import require_files
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.modules.on_host import NAME, OnHost
 from mmf_visualbert.plugin import run_facts
+from mmf_visualbert.plugin.configuration import MODEL
+from mmf_visualbert.plugin.mmf_fields import under_mmf_names
 from mmf_visualbert.plugin.shared_losses import NOT_COUNTED
 from mmf_visualbert.plugin.unread import left_out, names_of_checkpoint, needed, unread
 from mmf_visualbert.yaml_config import container
@@ -37,6 +39,8 @@ class VisualBERTDataset(BaseDataset):
     def __init__(self, dataset_name: str, config: Any, dataset_type: str, dataset: Dataset) -> None:
         super().__init__(dataset_name, config, dataset_type)
         self.dataset = dataset
+        run = registry.get("config", no_warning=True)
+        self.for_ours = run is None or run.model == MODEL
 
     def init_processors(self) -> None:
         """Nothing is left to do: the builder passes processors in, so that a dataset is never half built."""
@@ -47,9 +51,9 @@ class VisualBERTDataset(BaseDataset):
     def __getitem__(self, place: Place | int) -> Sample:
         """The sample at a place of an epoch; an index alone leaves what is random in it to torch's generator."""
         if not isinstance(place, Place):
-            return Sample(self.dataset[place])
+            return self._named(self.dataset[place])
         with repeatable_draws(place.draw if self.dataset_type == "train" else None):
-            sample = Sample(self.dataset[place.sample])
+            sample = self._named(self.dataset[place.sample])
         if not place.counted:
             sample[NOT_COUNTED] = torch.tensor(True)
         return sample
@@ -61,6 +65,10 @@ class VisualBERTDataset(BaseDataset):
         prepared = super().prepare_batch(sample_list)
         prepared[NAME] = known
         return prepared
+
+    def _named(self, sample: Mapping[str, Any]) -> Sample:
+        """Another model than ours finds MMF's names beside ours."""
+        return Sample(dict(sample) if self.for_ours else {**sample, **under_mmf_names(sample)})
 
     def format_for_prediction(self, report: Mapping) -> list[dict]:
         """Leaderboard entries of one batch; `report` holds `id` and `scores` of all ranks."""

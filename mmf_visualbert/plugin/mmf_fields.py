@@ -1,4 +1,4 @@
-"""Batches of MMF's own datasets under our names: a dataset that is none of ours has MMF's field names."""
+"""Batches of MMF's own datasets under our names, for our model, and our samples under MMF's, for its models."""
 
 from collections.abc import Mapping, MutableMapping
 from typing import Any
@@ -11,6 +11,7 @@ from mmf_visualbert.errors import InputError
 # What MMF's own visual_bert reads -> what we call it.
 TEXT = {"segment_ids": "text_segments", "lm_label_ids": "masked_lm_labels", "is_correct": "sentence_image_labels"}
 FEATURES, INFO = "image_feature_0", "image_info_0"
+FEATURES_OF_OURS = "region_features"
 
 
 def add_our_names(batch: MutableMapping[str, Any]) -> None:
@@ -54,6 +55,23 @@ def under_our_names(batch: Mapping[str, Any]) -> Mapping[str, Any]:
     return named | _regions(batch)
 
 
+def under_mmf_names(sample: Mapping[str, Any]) -> dict[str, Any]:
+    """What MMF's own models read, of one of our samples: `input_mask`, `segment_ids`, `image_feature_0`,
+    `image_info_0` with `max_features`, `lm_label_ids`, as far as the sample has them.
+
+    Args:
+        sample: `text_mask`, `text_segments` (T,), and where there are regions `region_features` (R, D) and
+            `region_mask` (R,); choices have one more dimension in front of them, as in MMF.
+    """
+    named = {theirs: sample[ours] for theirs, ours in TEXT.items() if ours in sample}
+    if "text_mask" in sample:
+        named["input_mask"] = sample["text_mask"].long()
+    if FEATURES_OF_OURS in sample:
+        named[FEATURES] = sample[FEATURES_OF_OURS].float()
+        named[INFO] = {"max_features": sample["region_mask"].sum()}
+    return named
+
+
 def _named(batch: Mapping[str, Any]) -> str:
     name = batch.get("dataset_name")
     return str(name or "of this run")
@@ -67,7 +85,7 @@ def _regions(batch: Mapping[str, Any]) -> dict[str, Tensor]:
     masks = [_mask(image, one) for image, one in zip(images, features, strict=True)]
     segments = [torch.full_like(mask, number, dtype=torch.int64) for number, mask in enumerate(masks)]
     return {
-        "region_features": torch.cat(features, dim=1),
+        FEATURES_OF_OURS: torch.cat(features, dim=1),
         "region_mask": torch.cat(masks, dim=1),
         "region_segments": torch.cat(segments, dim=1),
     }

@@ -105,6 +105,61 @@ def test_tied_weights_of_transformers_5():
     assert New().tie_weights() == {}
 
 
+def test_attention_split_into_heads(packages):
+    class Old:
+        def transpose_for_scores(self, states):
+            return states
+
+    class New:
+        num_attention_heads, attention_head_size = 2, 3
+
+    packages(mmf__modules__hf_layers="patch_functions = ['BertSelfAttention.transpose_for_scores']")
+    leaves("mmf_models.restore_transpose_for_scores", module(BertSelfAttention=Old, BertLayer=New))
+    assert repair("mmf_models.restore_transpose_for_scores", module(RobertaSelfAttention=New))
+    states = torch.arange(24.0).view(1, 4, 6)
+    assert torch.equal(New().transpose_for_scores(states), torch.stack([states[..., :3], states[..., 3:]], dim=1))
+    packages(mmf__modules__hf_layers="patch_functions = []")
+    leaves("mmf_models.restore_transpose_for_scores", module(BertSelfAttention=type("New", (), {})))
+
+
+def test_tying_of_a_decoder(packages):
+    packages(mmf__models__visual_bert="self.bert._tie_or_clone_weights(decoder, embeddings)")
+    leaves("mmf_models.restore_tying", module(PreTrainedModel=type("Old", (), {"_tie_or_clone_weights": print})))
+    new = type("New", (), {})
+    assert repair("mmf_models.restore_tying", module(PreTrainedModel=new))
+    decoder, embeddings = torch.nn.Linear(3, 5), torch.nn.Embedding(5, 3)
+    new()._tie_or_clone_weights(decoder, embeddings)
+    assert decoder.weight is embeddings.weight
+    packages(mmf__models__visual_bert="tie = None")
+    leaves("mmf_models.restore_tying", module(PreTrainedModel=type("New", (), {})))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_masks_stay_where_there_is_no_gpu(packages):
+    class VisualBERT:
+        def forward(self, sample_list):
+            return sample_list["mask"].cuda()
+
+    made = module(VisualBERT=VisualBERT, __name__="mmf.models.visual_bert")
+    packages(mmf__models__visual_bert="mask.to(device)")
+    leaves("mmf_models.stay_without_cuda", made)
+    packages(mmf__models__visual_bert="mask.cuda()")
+    move, mask = torch.Tensor.cuda, torch.ones(2)
+    assert repair("mmf_models.stay_without_cuda", made)
+    assert VisualBERT().forward({"mask": mask}) is mask and torch.Tensor.cuda is move
+    with pytest.raises(KeyError):
+        VisualBERT().forward({})
+    assert torch.Tensor.cuda is move, "also after an error"
+
+
+def test_a_stand_in_for_standard_output():
+    leaves("mmf_models.restore_isatty", module())
+    leaves("mmf_models.restore_isatty", module(StreamToLogger=type("New", (), {"isatty": print})))
+    old = type("Old", (), {})
+    assert repair("mmf_models.restore_isatty", module(StreamToLogger=old))
+    assert not old().isatty()
+
+
 def test_imdb_of_captions(packages):
     dataset = type("MMFDataset", (), {"annotation_db": [1, 2]})
     packages(mmf__datasets__builders__coco__masked_dataset="self.annotation_db[0]")

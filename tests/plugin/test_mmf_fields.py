@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.plugin.mmf_fields import under_our_names
+from mmf_visualbert.plugin.mmf_fields import under_mmf_names, under_our_names
 
 
 def batch(**more):
@@ -52,6 +52,20 @@ def test_labels_of_pre_training():
     ours = under_our_names(batch(lm_label_ids=labels, is_correct=torch.tensor([1, 0]), segment_ids=torch.ones(2, 4)))
     assert ours["masked_lm_labels"][0, 1] == 7 and (ours["masked_lm_labels"] != -1).sum() == 1, "padding has no label"
     assert ours["sentence_image_labels"].tolist() == [1, 0] and ours["text_segments"].all()
+
+
+def test_a_sample_of_ours_under_mmf_names_is_the_same_again():
+    text = torch.tensor([True, True, False])
+    ours = {"input_ids": torch.arange(3), "text_mask": text, "text_segments": torch.tensor([0, 1, 0])}
+    ours["masked_lm_labels"] = torch.tensor([-1, 7, -1])
+    regions = {"region_features": torch.rand(4, 5).half(), "region_mask": torch.tensor([True, True, True, False])}
+    theirs = under_mmf_names({**ours, **regions})
+    assert theirs["image_feature_0"].dtype == torch.float32 and theirs["image_info_0"] == {"max_features": 3}
+    batch = {name: value[None] for name, value in theirs.items() if name != "image_info_0"}
+    again = under_our_names({"input_ids": ours["input_ids"][None], **batch, "image_info_0": theirs["image_info_0"]})
+    for name, value in {**ours, "region_mask": regions["region_mask"]}.items():
+        assert torch.equal(again[name][0], value), name
+    assert "image_feature_0" not in under_mmf_names(ours), "a text alone"
 
 
 def test_a_dataset_without_word_pieces_is_named():
