@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import omegaconf_values
 from mmf_visualbert.files.opening import HEAD, foreign, reading, require
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ _EXPANDED = 2 << 30  # bytes that its tensors may have beyond that
 
 
 def read_torch(file: str | Path | IO[bytes], map_location: Any = "cpu", refusal: str | None = None) -> Any:
-    """What torch saved: tensors, plain containers and numpy's numbers, which a best metric's value may be.
+    """What torch saved: tensors, plain containers, numpy's numbers, which a best metric's value may be, and omegaconf's
+    lists, which come as plain ones.
 
     Args:
         file: its path, or the file opened for reading.
@@ -44,10 +46,11 @@ def read_torch(file: str | Path | IO[bytes], map_location: Any = "cpu", refusal:
         stream.seek(0)
         try:
             _refuse_packed(stream, head, size)
-            with torch.serialization.safe_globals(_allowed()), warnings.catch_warnings():
+            with torch.serialization.safe_globals(_allowed() + omegaconf_values.stand_ins()), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # torch's, about files that it is about to refuse
                 content = torch.load(stream, map_location=map_location, weights_only=True)
             _refuse_expanded(content, size)
+            content = omegaconf_values.plain(content)
         except (OSError, MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # torch raises a kind of its own for each way in which a file can be wrong

@@ -3,9 +3,12 @@
 import gc
 import json
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from omegaconf import OmegaConf
 
 from mmf_visualbert.datasets.columns import Strings
 from mmf_visualbert.datasets.paths import configured_paths
@@ -16,6 +19,7 @@ from mmf_visualbert.files import (
     read_json,
     read_json_lines,
     read_npy_records,
+    read_torch,
     require,
 )
 from mmf_visualbert.tasks.nlvr2.settings import Settings
@@ -128,6 +132,37 @@ def test_npy_that_runs_code_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"a\.npy.*open"):
         read_npy_records(tmp_path / "a.npy")
     assert not (tmp_path / "touched").exists()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_values_of_omegaconf_beside_weights_are_plain(tmp_path, zipped):
+    """As MMF leaves them in a checkpoint: `betas` from a yaml."""
+    config = OmegaConf.create({"betas": [0.9, 0.98], "x": {"a": 1, "b": "s", "c": None, "d": [True, "${x.a}"]}})
+    content = {"group": {"betas": config.betas}, "config": config, "pair": (config.betas, 1), "w": torch.ones(2)}
+    torch.save(content, tmp_path / "mmf.ckpt", _use_new_zipfile_serialization=zipped)
+    read = read_torch(tmp_path / "mmf.ckpt")
+    assert read["config"] == {"betas": [0.9, 0.98], "x": {"a": 1, "b": "s", "c": None, "d": [True, "${x.a}"]}}
+    assert type(read["group"]["betas"]) is list and read["pair"] == ([0.9, 0.98], 1)
+    assert torch.equal(read["w"], torch.ones(2))
+
+
+def test_what_stands_in_many_places_is_looked_at_once(tmp_path):
+    nested = OmegaConf.create([1])
+    for _ in range(60):
+        nested = [nested, nested]
+    torch.save(nested, tmp_path / "nested.ckpt")
+    read = read_torch(tmp_path / "nested.ckpt")
+    for _ in range(60):
+        read = read[1]
+    assert read == [1]
+
+
+def test_code_among_values_of_omegaconf_is_refused(tmp_path):
+    config = OmegaConf.create({"a": 1})
+    vars(config)["_metadata"].object_type = Path
+    torch.save(config, tmp_path / "theirs.ckpt")
+    with pytest.raises(InputError, match=r"theirs\.ckpt holds Python objects \(pathlib.*\) beside weights"):
+        read_torch(tmp_path / "theirs.ckpt")
 
 
 def test_npy_of_other_kinds_is_refused(tmp_path):
