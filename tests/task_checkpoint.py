@@ -21,7 +21,7 @@ SMALL = {
 }
 
 
-def checkpoint(world: Path, task: str, phase: str, folder: Path):
+def checkpoint(world: Path, task: str, phase: str, folder: Path, dimension: int = 128):
     """A checkpoint as a run of this phase leaves it, with random weights, and its val dataset and parts."""
     settings = [f"env.data_dir={world}", "model_config.visualbert.bert=null"]
     settings += [
@@ -33,6 +33,7 @@ def checkpoint(world: Path, task: str, phase: str, folder: Path):
     section = plain(config, f"dataset_config.{config.datasets}")
     processors = {key: catalog.build("processor", given) for key, given in section["processors"].items() if given}
     dataset = catalog.get("dataset", config.datasets)(section, "val", processors)
+    config.model_config.visualbert.region_dimension = dimension
     torch.manual_seed(0)
     parts = build_parts(
         plain(config, "model_config.visualbert"), getattr(dataset, "answers", None), dataset.text.tokenizer.vocab_size

@@ -23,6 +23,7 @@ FLOORS = (
     ("plugin",),
     ("runs", "predict", "submissions", "coverage", "pretrained", "doctor", "install_mmf", "sampleworld"),
     ("reproduce", "analysis", "benchmark"),
+    ("serving",),
     ("cli", "__main__"),
 )
 # Asked for at any height: what is installed, and the optional parts.

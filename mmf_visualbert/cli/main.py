@@ -27,6 +27,7 @@ COMMANDS = {
     "launch": "write the script that trains on several devices and machines: Slurm's, or torchrun's",
     "reproduce": "run the phases of one of the paper's rows, and print it beside the paper's",
     "predict": "answers of a trained model, to one text or to a file of them",
+    "serve": "a page on this machine that asks a model about photographs",
     "submission": "check and write leaderboard files",
     "vcr": "VCR alone: features of a fixed backbone, the leaderboard's csv of two models",
     "analyze": "what the attention heads of a model have learnt (§5 of the paper)",

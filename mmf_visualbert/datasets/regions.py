@@ -98,8 +98,10 @@ class ImageRegions:
             )
 
     def count(self, query: RegionQuery | str) -> int:
-        """How many regions an image has, those beyond the processor's `max_regions` left out."""
+        """How many regions an image has, those beyond the processor's `max_regions` left out; 0 where it is missing."""
         key = query if isinstance(query, str) else query.key
+        if key in self.without:
+            return 0
         return min(len(self.store.read(key).features), self.processor.max_regions)
 
     def tensors(self, query: RegionQuery | str, max_regions: int | None = None) -> Sample:

@@ -36,6 +36,7 @@ def test_the_other_image_keeps_its_number(tmp_path, caplog, geometry):
     nothing = regions.sequence(QUERIES[::2])
     assert not nothing["region_mask"].any() and nothing["region_features"].shape == right["region_features"].shape
     assert nothing["region_features"].dtype == torch.float32, "the type of the others, so that batches are of one type"
+    assert [regions.count(query) for query in QUERIES] == [0, 2, 0], "of which batches of many tokens are drawn"
     assert not regions.tensors("bare")["region_mask"].any() and len(regions.record("bare").boxes) == 0
 
 

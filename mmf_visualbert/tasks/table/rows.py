@@ -51,8 +51,7 @@ class TableImages:
 
     def count(self, example: TableExample) -> int:
         """The regions of a row's images."""
-        queries = [RegionQuery(key, example.where) for key in example.images if key not in self.without]
-        return sum(self.regions.count(query) for query in queries)
+        return sum(self.regions.count(RegionQuery(key, example.where)) for key in example.images)
 
     def tensors(self, example: TableExample) -> Sample:
         """`region_features` (images · R, D), `region_mask`, `region_segments` (images · R,)."""

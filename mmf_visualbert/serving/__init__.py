@@ -1,0 +1,1 @@
+"""A model behind a page on one's own machine."""
