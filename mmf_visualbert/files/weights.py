@@ -5,7 +5,7 @@ import os
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -24,13 +24,16 @@ _PACKED = 16  # times its size that a file may hold; torch does not pack at all
 _EXPANDED = 2 << 30  # bytes that its tensors may have beyond that
 
 
-def read_torch(file: str | Path | IO[bytes], map_location: Any = "cpu", refusal: str | None = None) -> Any:
+def read_torch(
+    file: str | Path | IO[bytes], map_location: Any = "cpu", refusal: str | None = None, allowed: Sequence[Any] = ()
+) -> Any:
     """What torch saved: tensors, plain containers, numpy's numbers, which a best metric's value may be, and omegaconf's
     lists, which come as plain ones.
 
     Args:
         file: its path, or the file opened for reading.
         map_location: as `torch.load` takes it.
+        allowed: functions that may stand in the file, and could be called with anything that does.
         refusal: what the sentence about a file that does not load says first of it, as "cannot be read as weights".
 
     Raises:
@@ -46,7 +49,10 @@ def read_torch(file: str | Path | IO[bytes], map_location: Any = "cpu", refusal:
         stream.seek(0)
         try:
             _refuse_packed(stream, head, size)
-            with torch.serialization.safe_globals(_allowed() + omegaconf_values.stand_ins()), warnings.catch_warnings():
+            with (
+                torch.serialization.safe_globals([*_allowed(), *allowed, *omegaconf_values.stand_ins()]),
+                warnings.catch_warnings(),
+            ):
                 warnings.simplefilter("ignore")  # torch's, about files that it is about to refuse
                 content = torch.load(stream, map_location=map_location, weights_only=True)
             _refuse_expanded(content, size)

@@ -41,7 +41,7 @@ class TorchOfCheckpoints:
 
 
 def load_checkpoint(file: Any, map_location: Any = None) -> Any:
-    """Load a checkpoint that holds weights, numbers and plain containers.
+    """Load a checkpoint that holds weights, numbers and plain containers, and the one function of MMF's schedule.
 
     Args:
         file: path, or an open file.
@@ -50,7 +50,12 @@ def load_checkpoint(file: Any, map_location: Any = None) -> Any:
     Raises:
         InputError: where the file is no checkpoint, is cut off or damaged, or holds other Python objects.
     """
-    content, name = read_torch(file, map_location), str(file if isinstance(file, str | os.PathLike) else file.name)
+    from mmf.utils.general import (
+        lr_lambda_update,  # a number of numbers, which MMF's pythia schedule names in its state
+    )
+
+    content = read_torch(file, map_location, allowed=[lr_lambda_update])
+    name = str(file if isinstance(file, str | os.PathLike) else file.name)
     if zipfile.is_zipfile(name) and (wrong := damage(name)):  # torch itself does not look at its checksums
         raise InputError(f"{name} {wrong}; copy or download it again, or give an earlier checkpoint")
     return content

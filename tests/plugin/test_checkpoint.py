@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmf.utils.general import lr_lambda_update
+from omegaconf import OmegaConf
 
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.plugin.checkpoint import compare
@@ -161,3 +163,11 @@ def test_numbers_of_numpy_are_loaded(tmp_path):
     torch.save({"best_metric_value": np.float64(0.5), "n": np.int64(3), "f": np.float32(2)}, path)
     with open(path, "rb") as file:
         assert load_checkpoint(file) == {"best_metric_value": 0.5, "n": 3, "f": 2.0}
+
+
+def test_the_function_that_mmfs_schedule_names_is_loaded(tmp_path):
+    """`pythia`, with a list of a yaml beside it."""
+    path = tmp_path / "pythia.ckpt"
+    state = {"_lambda_func": lr_lambda_update, "betas": OmegaConf.create([0.9, 0.98])}
+    torch.save({"lr_scheduler": state}, path)
+    assert load_checkpoint(str(path)) == {"lr_scheduler": {"_lambda_func": lr_lambda_update, "betas": [0.9, 0.98]}}
