@@ -25,7 +25,7 @@ from mmf_visualbert.processors.regions import RegionFeatures
 from mmf_visualbert.processors.text import TextAssembler
 from mmf_visualbert.tasks.flickr30k.dataset import Flickr30k, build_flickr30k
 from mmf_visualbert.tasks.learnt import answers_in
-from mmf_visualbert.yaml_config import container, merge, read_yaml
+from mmf_visualbert.yaml_config import container, merge, read_yaml, refuse_references
 
 PREFIX = "visual_bert."
 MOST = 1 << 20  # of layers, units, words: what a file may ask for
@@ -140,6 +140,7 @@ def read_model(checkpoint: Path, vocabulary: Path | None = None, overrides: Sequ
     """
     stored = load_checkpoint(checkpoint)
     try:
+        refuse_references(stored["config"], str(checkpoint))
         config = overridden(merge(stored["config"]), overrides, checkpoint)
         model = container(config.model_config.visualbert)
         dataset = next(name.strip() for name in str(config.datasets).split(","))

@@ -1,6 +1,7 @@
 """Configurations: yaml files with all that they include, and sections of them as plain containers."""
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from mmf_visualbert.files import read_text, require
 from mmf_visualbert.places import find_config
 
 MOST_NODES = 1_000_000
+REFERENCE = re.compile(r"\$\{\s*([^${}:]+?)\s*\}")
 
 
 class Included(NamedTuple):
@@ -41,7 +43,10 @@ def read_yaml(path: Path) -> Included:
         InputError: for a file that is missing, empty or no yaml, `includes` that is no list, or a file that includes
             itself.
     """
-    return _read(require(find_config(path)), ())
+    found = require(find_config(path))
+    read = _read(found, ())
+    refuse_references(OmegaConf.to_container(read.config, resolve=False), str(found))
+    return read
 
 
 def _read(path: Path, above: tuple[Path, ...]) -> Included:
@@ -88,6 +93,56 @@ def refuse_expansion(path: Path) -> None:
 
     if root is not None and size(root) > MOST_NODES:
         raise InputError(f"{path} stands for more than {MOST_NODES:,} values by its aliases; write them out, or fewer")
+
+
+def refuse_references(config: Any, where: str) -> None:
+    """Refuses a configuration whose `${references}` are followed more often than any needs, before they are.
+
+    Args:
+        config: plain, references as they are written.
+        where: what the error calls it.
+
+    Raises:
+        InputError: naming it.
+    """
+    followed: dict[tuple[str, ...], float] = {}
+
+    def steps(at: tuple[str, ...]) -> float:
+        if at not in followed:
+            followed[at] = 1  # one that leads to itself is omegaconf's to refuse
+            value = _at(config, at)
+            if isinstance(value, str) and "${" in value:
+                followed[at] = 1 + sum(steps(_target(name, at)) for name in REFERENCE.findall(value))
+            elif isinstance(value, Mapping | list):
+                keys = map(str, value if isinstance(value, Mapping) else range(len(value)))
+                followed[at] = 1 + sum(steps((*at, key)) for key in keys)
+        return followed[at]
+
+    try:
+        many = steps(()) > MOST_NODES
+    except RecursionError:
+        many = True
+    if many:
+        raise InputError(f"{where} follows more than {MOST_NODES:,} references; write values in their place")
+
+
+def _target(name: str, at: tuple[str, ...]) -> tuple[str, ...]:
+    """Where a reference leads: `a.b[0]` from the root, `.b` beside the place where it stands, `..b` one further up."""
+    up = len(name) - len(name.lstrip("."))
+    path = tuple(part for part in re.split(r"[.\[\]]", name) if part)
+    return (*at[: len(at) - up], *path) if up else path
+
+
+def _at(config: Any, at: tuple[str, ...]) -> Any:
+    """What stands at a place; None for nothing."""
+    for key in at:
+        if isinstance(config, list) and key.isdigit() and int(key) < len(config):
+            config = config[int(key)]
+        elif isinstance(config, Mapping):
+            config = config.get(key, config.get(int(key)) if key.isdigit() else None)
+        else:
+            return None
+    return config
 
 
 def _find(name: str, includer: Path) -> Path:

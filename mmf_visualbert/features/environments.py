@@ -182,10 +182,9 @@ def whole_pages(file: str, path: str) -> Pages:
     if not os.path.getsize(file):
         raise InputError(f"{path} is empty; build, copy or download it again")
     pages = Pages(file)
-    if pages.is_cut_off():
-        raise InputError(
-            f"{path} is cut off: {len(pages.map)} of {pages.stated_size()} bytes are there; copy or download it again"
-        )
+    fault = pages.fault()
+    if fault is not None:
+        raise InputError(f"{path} is {fault}; build, copy or download it again")
     return pages
 
 

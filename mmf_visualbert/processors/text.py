@@ -81,6 +81,12 @@ class WordPieceTokenizer:
         self.special_ids = tuple(vocabulary[token] for token in SPECIAL_TOKENS)
         self.unused_ids = tuple(index for token, index in vocabulary.items() if token.startswith("[unused"))
         self.tokenizer = bert_tokenizer(vocabulary, lowercase) if tokenizer is None else tokenizer
+        try:
+            self.pieces("\U0001f600 a\U0001f600")  # which no vocabulary has
+        except Exception as error:  # tokenizers raises this very class
+            raise InputError(
+                f"{name} cannot read what it has no pieces for ({error}); copy or download it again"
+            ) from None
         plain = isinstance(self.tokenizer.normalizer, normalizers.BertNormalizer)
         self.longest_decomposition = LONGEST_DECOMPOSITION if plain else LONGEST_COMPATIBILITY
         self.question_mark_ids = tuple(self.pieces("?"))

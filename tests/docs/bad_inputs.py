@@ -32,6 +32,9 @@ is written then. Numbers in JSON are never cut or rounded into what is expected:
 
 The tables are made from the tests, by `python -m tests.docs.bad_inputs`. Beside them every reader is tried with files
 that hypothesis spoils, a few at each run of the tests, and as many as `FUZZ=2000 python -m pytest tests/fuzz` asks for.
+Small files that would take all of a machine (`tests/fuzz/bombs.py`: aliases and references of a yaml, numbers of a
+million digits, lists nested without end, packed zeros, pictures, pickles, links out of a file) are refused within 20
+seconds and 3 GiB. After each message what it tells to do is done, and the same then works (`tests/docs/test_mends.py`).
 """
 
 

@@ -14,8 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmf_visualbert.errors import LONGEST, InputError
+from tests.fuzz.more_readers import MORE
 from tests.fuzz.mutations import odd_bytes, odd_values
 from tests.fuzz.readers import READERS, Reader
+
+ALL = {**READERS, **MORE}
 
 LONG = int(os.environ.get("FUZZ", "0"))
 seen: Counter[str] = Counter()
@@ -48,22 +51,22 @@ def attempt(reader: Reader, folder: Path, content: bytes) -> str:
     return "read"
 
 
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", ALL)
 def test_good_files_are_read(name, tmp_path):
-    reader = READERS[name]
+    reader = ALL[name]
     if name.startswith(("checkpoint", "submission")):
         pytest.skip("needs a whole model, or all of a split")
     spoil(reader, tmp_path, reader.bytes(reader.good))
     reader.read(tmp_path)
 
 
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", ALL)
 @pytest.mark.filterwarnings("ignore")
 def test_only_sentences_come_out(name):
-    reader = READERS[name]
+    reader = ALL[name]
 
     @settings(
-        max_examples=LONG or 15,
+        max_examples=LONG or (6 if name in MORE else 15),  # a process each
         deadline=None,
         derandomize=not LONG,
         database=None,

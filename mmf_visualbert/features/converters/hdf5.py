@@ -55,6 +55,8 @@ def _parts(h5py: Any, file: Any, path: str) -> dict[str, Any]:
         wanted = dict(_PARTS) if "pos_boxes" not in parts else {**_PARTS, "pos_boxes": 2}
         for name, width in wanted.items():
             part = parts.get(name)
+            if part is not None and _lies_elsewhere(h5py, file, name):
+                raise InputError(f"{path} has its '{name}' in another file; copy all into one, or download it again")
             if not isinstance(part, h5py.Dataset) or part.dtype.kind not in "fiu":
                 raise InputError(f"{path} has no numbers in '{name}', so that it is none of BAN's files; check --from")
             axes = 2 if "pos_boxes" in parts else 3
@@ -67,6 +69,14 @@ def _parts(h5py: Any, file: Any, path: str) -> dict[str, Any]:
             raise
         raise InputError(f"{path} is damaged ({error}); download it again") from None
     return parts
+
+
+def _lies_elsewhere(h5py: Any, file: Any, name: str) -> bool:
+    """Whether a name is a link, or an array has its numbers outside of the file."""
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        return True
+    part = file[name]
+    return isinstance(part, h5py.Dataset) and bool(part.external or part.is_virtual)
 
 
 def _read(parts: Mapping[str, Any], place: int, where: str) -> Found:

@@ -188,15 +188,15 @@ def _chunk_of_cells(path: Path, rows: Any, header: list[str], delimiter: str) ->
 
 def _parquet(path: Path) -> Iterator[Chunk]:
     parquet = require_package("pyarrow.parquet", "reading a parquet table")
-    try:
-        file = parquet.ParquetFile(path, memory_map=True)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is no whole parquet file ({error}); write or copy it again") from None
     number = 1
-    for batch in file.iter_batches(batch_size=CHUNK):
-        cells = {name: column.to_pylist() for name, column in zip(batch.schema.names, batch.columns, strict=True)}
-        yield Columns(range(number, number + batch.num_rows), cells)
-        number += batch.num_rows
+    try:
+        for batch in parquet.ParquetFile(path, memory_map=True).iter_batches(batch_size=CHUNK):
+            cells = {name: column.to_pylist() for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+            yield Columns(range(number, number + batch.num_rows), cells)
+            number += batch.num_rows
+    except (OSError, ValueError, LookupError, NotImplementedError, MemoryError) as error:  # pyarrow's are among them
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path} is no whole parquet file ({reason}); write or copy it again") from None
 
 
 FORMS = {
