@@ -1,6 +1,8 @@
 """A sample world appears as a whole or not at all, the same for the same arguments, and only where nothing else is."""
 
 import json
+import os
+import resource
 
 import numpy as np
 import pytest
@@ -135,3 +137,23 @@ def test_arguments_out_of_range_are_named(tmp_path, arguments, option):
     with pytest.raises(InputError, match=f"^{option} "):
         build(tmp_path / "world", arguments, silent)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("largest", [0, 3_000, 40_000])
+def test_a_disk_that_takes_no_more_leaves_no_world(tmp_path, largest):
+    """The largest size of a file is lowered for a process of its own, so that a text, a picture or a store fails."""
+    folder = tmp_path / "world"
+    child = os.fork()
+    if not child:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
+        code = 0
+        try:
+            build(folder, SAME, silent)
+        except InputError as error:
+            said = str(error)
+            code = 2 if f"{folder} cannot be written" in said and "\n" not in said else 3
+        except BaseException:
+            code = 4
+        os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+    assert list(tmp_path.iterdir()) == [], "neither a world nor a part of one"
