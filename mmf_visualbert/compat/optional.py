@@ -13,6 +13,11 @@ from mmf_visualbert.errors import InputError
 DETECTRON2_INSTALL = "pip install --no-build-isolation git+https://github.com/facebookresearch/detectron2.git"
 
 
+def is_installed(package: str) -> bool:
+    """Whether an optional package is installed; it is not imported."""
+    return importlib.util.find_spec(package) is not None
+
+
 def has_detectron2() -> bool:
     """Whether detectron2 is installed; it is not imported."""
     return importlib.util.find_spec("detectron2") is not None

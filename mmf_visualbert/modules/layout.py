@@ -16,7 +16,7 @@ from torch import Tensor
 from mmf_visualbert.modules.attention import Kernel
 from mmf_visualbert.modules.inputs import RegionInputs, TextInputs
 from mmf_visualbert.modules.on_host import to_device
-from mmf_visualbert.modules.packed_attention import packed_attention
+from mmf_visualbert.modules.packed_kernels import kernel_for
 
 
 class Chosen(NamedTuple):
@@ -150,7 +150,8 @@ class Packed:
     ) -> tuple[Tensor, None]:
         """See `Layout`. It never gives weights."""
         query_lengths = self.lengths if chosen is None else chosen.counts
-        return packed_attention(query, key, value, query_lengths, self.lengths, num_heads, dropout), None
+        kernel = kernel_for(query, dropout)
+        return kernel(query, key, value, query_lengths, self.lengths, num_heads, dropout), None
 
 
 def place(states: Tensor, chosen: Chosen, shape: Sequence[int]) -> Tensor:

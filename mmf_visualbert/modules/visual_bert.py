@@ -39,8 +39,8 @@ class VisualBertEncoder(nn.Module):
         encoder: the stack of layers.
         pooler: where a head reads the pooled state. Leave it out otherwise, so that no parameter goes unused.
         additional_layer: the layer that combines text and regions at the end; None for early fusion.
-        attention: "auto" for "packed" on the CPU and "sdpa" elsewhere; "packed" computes nothing for padding, "sdpa"
-            and "eager" work on padded batches.
+        attention: "auto" for "packed" on the CPU and "sdpa" elsewhere; "packed" computes nothing for padding, on a GPU
+            through the first kernel that `packed_kernels` finds right; "sdpa" and "eager" work on padded batches.
 
     Raises:
         InputError: where `attention` is none of these.

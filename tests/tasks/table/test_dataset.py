@@ -34,6 +34,12 @@ def configure(kind, world, folder, ending=".jsonl", **more):
 def test_each_kind_learns_evaluates_and_predicts(kind, small_world, tmp_path):
     trainer = load_trainer(configure(kind, small_world, tmp_path))
     model, batch = trainer.model, first_batch(trainer)
+    lengths = trainer.dataset_loader.train_dataset.datasets[0].dataset.facts.lengths
+    assert (lengths is None) == (kind == "choice"), "whose samples are several sequences"
+    if lengths is not None and kind != "retrieval":  # which draws its texts
+        tokens = batch["text_mask"].sum(1) + (batch["region_mask"].sum(1) if "region_mask" in batch else 0)
+        known = torch.from_numpy(lengths())[batch["id"]]
+        assert (known >= tokens - 2).all() and (known <= tokens + 10).all(), "marks of phrases count as words"
     model.train()
     losses = []
     for _ in range(12):

@@ -1,0 +1,218 @@
+"""Attention over packed sequences on GPUs: the kernels that there are, and a probe that says which of them is right.
+
+Each has the signature of `packed_attention.packed_attention`, which is the CPU's. `padded` is their slow twin: it pads,
+and hands what it made to torch's fused attention. A kernel is taken where it gives what the twin gives.
+
+Shapes: N tokens of B sequences, M queries of the same B sequences, H = heads * d hidden size.
+"""
+
+import functools
+import importlib
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mmf_visualbert.compat.optional import is_installed
+from mmf_visualbert.modules.on_host import to_device
+from mmf_visualbert.modules.packed_attention import packed_attention
+
+logger = logging.getLogger(__name__)
+
+PackedKernel = Callable[[Tensor, Tensor, Tensor, Sequence[int], Sequence[int], int, float], Tensor]
+# A kernel adds in another order than its twin, and both round to the same type.
+TIMES_THE_ERROR = 4.0
+LENGTHS, QUERIES, HEADS, WIDTH, RATE = (37, 5, 64), (37, 0, 2), 4, 64, 0.25
+
+
+def padded(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    query_lengths: Sequence[int],
+    lengths: Sequence[int],
+    num_heads: int,
+    dropout: float = 0.0,
+) -> Tensor:
+    """The slow twin: (M, H), by way of (B, heads, longest, d) and a mask."""
+    queried, mask = (_mask(counts, query.device) for counts in (query_lengths, lengths))
+    query, key, value = (
+        _pad(states, places, num_heads) for states, places in ((query, queried), (key, mask), (value, mask))
+    )
+    context = functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=mask.there[:, None, None, :], dropout_p=dropout
+    )
+    return context.transpose(1, 2).flatten(2).flatten(0, 1).index_select(0, queried.rows)
+
+
+class _Places(NamedTuple):
+    """Where packed rows stand when they are padded: `there` (B, longest) bool, `rows` (N,) of the flattened."""
+
+    there: Tensor
+    rows: Tensor
+
+
+def _mask(counts: Sequence[int], device: torch.device) -> _Places:
+    there = torch.arange(max(counts)) < torch.tensor(counts)[:, None]
+    return _Places(to_device(there, device), to_device(there.flatten().nonzero().squeeze(1), device))
+
+
+def _pad(states: Tensor, places: _Places, num_heads: int) -> Tensor:
+    empty = states.new_zeros(places.there.numel(), states.size(-1))
+    filled = empty.index_copy(0, places.rows, states)
+    return filled.view(*places.there.shape, num_heads, -1).transpose(1, 2)
+
+
+def nested(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    query_lengths: Sequence[int],
+    lengths: Sequence[int],
+    num_heads: int,
+    dropout: float = 0.0,
+) -> Tensor:
+    """torch's fused attention on nested tensors, with dropout in training. (M, H)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch's, that nested tensors are a prototype
+        query, key, value = (
+            torch.nested.nested_tensor_from_jagged(
+                states.unflatten(1, (num_heads, -1)), offsets, min_seqlen=min(counts), max_seqlen=max(counts)
+            ).transpose(1, 2)
+            for states, offsets, counts in _with_offsets(query, key, value, query_lengths, lengths)
+        )
+        context = functional.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+        return context.transpose(1, 2).values().flatten(1)
+
+
+def _with_offsets(
+    query: Tensor, key: Tensor, value: Tensor, query_lengths: Sequence[int], lengths: Sequence[int]
+) -> Iterator[tuple[Tensor, Tensor, Sequence[int]]]:
+    """The three with their offsets; key and value share one tensor of them, as nested tensors of one shape have to."""
+    shared = _offsets(lengths, key.device, torch.int64)
+    yield query, _offsets(query_lengths, query.device, torch.int64), query_lengths
+    yield key, shared, lengths
+    yield value, shared, lengths
+
+
+def varlen(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    query_lengths: Sequence[int],
+    lengths: Sequence[int],
+    num_heads: int,
+    dropout: float = 0.0,
+) -> Tensor:
+    """torch's attention for sequences of unequal length, which has no dropout. (M, H)."""
+    if dropout:
+        raise RuntimeError("varlen_attn has no dropout")
+    attend = importlib.import_module("torch.nn.attention.varlen").varlen_attn
+    split = (states.unflatten(1, (num_heads, -1)) for states in (query, key, value))
+    offsets = (_offsets(counts, query.device, torch.int32) for counts in (query_lengths, lengths))
+    return attend(*split, *offsets, max(query_lengths), max(lengths)).flatten(1)
+
+
+def flash(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    query_lengths: Sequence[int],
+    lengths: Sequence[int],
+    num_heads: int,
+    dropout: float = 0.0,
+) -> Tensor:
+    """The package flash-attn's, with dropout in training. (M, H)."""
+    attend = importlib.import_module("flash_attn").flash_attn_varlen_func
+    split = (states.unflatten(1, (num_heads, -1)) for states in (query, key, value))
+    offsets = (_offsets(counts, query.device, torch.int32) for counts in (query_lengths, lengths))
+    return attend(*split, *offsets, max(query_lengths), max(lengths), dropout_p=dropout).flatten(1)
+
+
+def _offsets(counts: Sequence[int], device: torch.device, kind: torch.dtype) -> Tensor:
+    """(B + 1,), where each sequence begins, and the end of the last."""
+    return to_device(torch.tensor([0, *accumulate(counts)], dtype=kind), device)
+
+
+KERNELS: dict[str, PackedKernel] = {"flash_attn": flash, "varlen_attn": varlen, "nested": nested}
+PARTS = ("context", "gradient of query", "gradient of key", "gradient of value")
+WITH_DROPOUT = ("flash_attn", "nested")
+
+
+def kernel_for(states: Tensor, dropout: float) -> PackedKernel:
+    """What attends to packed `states` where they lie, in their type; decided once a process, and said in the log."""
+    if states.device.type == "cpu":
+        return packed_attention
+    return chosen_kernel(states.device, states.dtype, dropout > 0)
+
+
+@functools.cache
+def chosen_kernel(device: torch.device, kind: torch.dtype, with_dropout: bool) -> PackedKernel:
+    """The first kernel that the probe finds right; the padded twin where there is none."""
+    declined = []
+    for name in WITH_DROPOUT if with_dropout else KERNELS:
+        reason = why_not(name, device, kind, with_dropout)
+        if reason is None:
+            break
+        declined.append(f"{name}: {reason}")
+    else:
+        name = "padded"
+    purpose = "with dropout" if with_dropout else "without dropout"
+    logger.info(f"attention of packed sequences on {device} in {kind} {purpose}: {name} ({'; '.join(declined) or '-'})")
+    return KERNELS.get(name, padded)
+
+
+def why_not(name: str, device: torch.device, kind: torch.dtype, with_dropout: bool) -> str | None:
+    """What stands against a kernel on this device and type; None where it gives what its twin gives."""
+    if name == "flash_attn" and not is_installed("flash_attn"):
+        return "not installed"
+    devices = [device] if device.type == "cuda" else []
+    try:
+        with torch.random.fork_rng(devices), torch.autocast(device.type, enabled=False), torch.enable_grad():
+            return _fault(KERNELS[name], device, kind, with_dropout)
+    except Exception as error:  # each kernel has errors of its own for what it cannot do
+        return str(error).strip().split("\n")[0][:120] or type(error).__name__
+
+
+def _fault(kernel: PackedKernel, device: torch.device, kind: torch.dtype, with_dropout: bool) -> str | None:
+    torch.manual_seed(0)
+    rows = (sum(QUERIES), sum(LENGTHS), sum(LENGTHS))
+    given = [torch.randn(count, HEADS * WIDTH, dtype=torch.float64) for count in rows]
+    above = torch.randn(rows[0], HEADS * WIDTH, dtype=torch.float64)
+    exact = _results(padded, given, above, torch.device("cpu"), torch.float64)
+    own, theirs = (_results(each, given, above, device, kind) for each in (padded, kernel))
+    for what, right, one, other in zip(PARTS, exact, own, theirs, strict=True):
+        error, allowed = (float((found - right).abs().max() / right.abs().max()) for found in (other, one))
+        if not error <= TIMES_THE_ERROR * allowed + torch.finfo(kind).eps:
+            return (
+                f"its {what if what == 'context' else 'gradient ' + what} is {error:.0e} off, the twin's {allowed:.0e}"
+            )
+    return _fault_of_dropout(kernel, given, device, kind) if with_dropout else None
+
+
+def _results(
+    kernel: PackedKernel, given: Sequence[Tensor], above: Tensor, device: torch.device, kind: torch.dtype
+) -> list[Tensor]:
+    """The context and the three gradients, in float64 on the CPU."""
+    query, key, value = (states.to(device, kind, copy=True).requires_grad_() for states in given)
+    context = kernel(query, key, value, QUERIES, LENGTHS, HEADS, 0.0)
+    gradients = torch.autograd.grad(context, (query, key, value), above.to(device, kind))
+    return [found.detach().cpu().double() for found in (context, *gradients)]
+
+
+def _fault_of_dropout(
+    kernel: PackedKernel, given: Sequence[Tensor], device: torch.device, kind: torch.dtype
+) -> str | None:
+    """Of values that are all 1, weights that are dropped and scaled up give 1 on average, and not each 1."""
+    query, key, value = (states.to(device, kind) for states in given)
+    context = kernel(query[: sum(LENGTHS)] * 0.1, key, torch.ones_like(value), QUERIES, LENGTHS, HEADS, RATE)
+    one = context.detach().float()
+    mean, spread = float(one.mean()), float(one.std())
+    if not abs(mean - 1) < 0.1 or spread < 0.01:
+        return f"its dropout of ones gives {mean:.2f} on average, with a deviation of {spread:.2f}"
+    return None
