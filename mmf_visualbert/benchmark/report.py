@@ -31,8 +31,8 @@ def lines(found: dict[str, Any]) -> list[str]:
             f"{figures['samples_per_second']:.2f} samples/s  {_more(figures)}"
         )
     for pair, ratio in found.get("ratios", {}).items():
-        memory = f"memory {ratio['memory']:.3f}, beyond what is fixed {ratio['memory_beyond_fixed']:.3f}"
-        said.append(f"{pair:<24} time {ratio['time']:.3f}  {memory}")
+        parts = (f"{what.replace('_', ' ')} {value:.3f}" for what, value in ratio.items())
+        said.append(f"{pair:<24} " + "  ".join(parts))
     return said or [str(found)]
 
 
@@ -41,7 +41,8 @@ def _more(figures: dict[str, Any]) -> str:
     if "first_update" in figures:
         return (
             f"{figures['cpu_seconds']:.3f} s of the CPU  "
-            f"first update after {figures['first_update']:.1f} s  {figures['peak_mib']:.0f} MiB"
+            f"first update after {figures['first_update']:.1f} s  {figures['peak_mib']:.0f} MiB  "
+            + ", ".join(f"{part} {100 * share:.1f} %" for part, share in figures["shares"].items())
         )
     return (
         f"{figures['tokens_computed']} tokens  {figures['peak_mib']:.0f} MiB, {figures['fixed_mib']:.0f} of them fixed"

@@ -2,9 +2,10 @@
 
 visualbert benchmark train --against mmf,hf --mmf-python RIVAL/bin/python --json benchmarks/train_vqa_cpu.json
 visualbert benchmark train --workload vcr_answer --annotations vcr/train.jsonl --rounds 2
-visualbert benchmark run --dtype fp32,bf16 --json benchmarks/run_vqa_cpu.json
+visualbert benchmark run --task vqa --against mmf --dtype fp32,bf16 --json benchmarks/run_vqa_cpu.json
 visualbert benchmark features --json benchmarks/features_cpu.json
 visualbert benchmark analysis --json benchmarks/analysis_cpu.json
+visualbert benchmark table README.md docs/speed.md
 
 `train` and `infer` build our model from the yaml that ships, with random weights. RIVAL is an environment in which
 MMF's own visual_bert works (MMF main, transformers 4.41, numpy < 2) and this package can be imported. `run` starts
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_analysis(commands.add_parser("analysis", help="all attention heads over many images, beside a forward pass"))
     for command in commands.choices.values():
         command.add_argument("--json", type=Path, help="also write the figures there")
+    _add_table(commands.add_parser("table", help="draws the tables of pages from the measured figures"))
     parser.set_defaults(run=run)
 
 
@@ -55,7 +57,9 @@ def _add_steps(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--workload", default="vqa", choices=["vqa", "pretrain", "nlvr2"])
+    parser.add_argument("--workload", "--task", default="vqa", choices=["vqa", "pretrain", "nlvr2"])
+    parser.add_argument("--against", help="mmf: MMF's own visual_bert on the same data; default: nobody")
+    parser.add_argument("--mmf-python", help="Python of another environment for it; default: this one")
     parser.add_argument("--dtype", default="fp32", help="of ours, by comma: fp32, bf16")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--updates", type=int, default=5, help="that count, of each run")
@@ -101,8 +105,18 @@ def _add_analysis(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="default: cuda where there is one")
 
 
+def _add_table(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("pages", nargs="+", type=Path, metavar="PAGE", help="with <!-- table: name --> in it")
+    parser.add_argument("--folder", type=Path, default=Path("benchmarks"), help="of the figures")
+
+
 def run(options: argparse.Namespace) -> None:
     """Measures, prints, writes."""
+    if options.benchmark == "table":
+        from mmf_visualbert.benchmark import table
+
+        print(f"changed: {', '.join(table.run(options)['changed']) or 'nothing'}")
+        return
     import torch
 
     from mmf_visualbert.benchmark import report

@@ -1,15 +1,19 @@
 """Measures a run of MMF from within, for `visualbert benchmark run`, which names the file in the environment."""
 
 import atexit
+import functools
 import os
 import resource
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
+from torch.utils.data.dataloader import _BaseDataLoaderIter
 
+from mmf_visualbert.compat.replace import replace
 from mmf_visualbert.files import write_json
 
 VARIABLE = "VISUALBERT_TIMER"
@@ -19,9 +23,9 @@ class Timer:
     """Seconds of each update, written as JSON when the process ends.
 
     An update's `wall` and `cpu` (of the process, all threads) reach from the end of the optimizer's step before to the
-    end of its own, and so hold reading, computing and MMF's loop. The first update has neither: `first_update` is how
-    long it took from the start of the process. torch's hook is the one that both versions of MMF, and all their
-    models, come past.
+    end of its own. Of the wall time `loop` is until the next batch was asked for (meters, logs), `data` until it came,
+    `model` until the step was made. The first update has none: `first_update` is how long it took from the start of
+    the process. torch's hook and data loader are what both versions of MMF, and all their models, come past.
 
     Args:
         file: to write.
@@ -32,11 +36,27 @@ class Timer:
         self.first_update: float | None = None
         self.updates: list[dict[str, float]] = []
         self.before = (0.0, 0.0)
+        self.asked = self.came = 0.0
+        self.stop: Callable[[], None] = lambda: None
 
     def start(self) -> None:
-        """Begins to listen."""
-        register_optimizer_step_post_hook(self.ended)
-        atexit.register(self.write)
+        """Begins to listen, until `stop` is called or the process ends."""
+        hook = register_optimizer_step_post_hook(self.ended)
+        following = _BaseDataLoaderIter.__next__
+
+        @functools.wraps(following)
+        def timed(loader: Any) -> Any:
+            self.asked = time.perf_counter()
+            batch = following(loader)
+            self.came = time.perf_counter()
+            return batch
+
+        def stop() -> None:
+            hook.remove()
+            replace(_BaseDataLoaderIter, __next__=following)
+
+        replace(_BaseDataLoaderIter, __next__=timed)
+        self.stop = stop
 
     def ended(self, *_: Any) -> None:
         """An optimizer's step has ended."""
@@ -46,7 +66,8 @@ class Timer:
         if self.first_update is None:
             self.first_update = since_start()
         else:
-            self.updates.append({"wall": now[0] - self.before[0], "cpu": now[1] - self.before[1]})
+            parts = {"loop": self.asked - self.before[0], "data": self.came - self.asked, "model": now[0] - self.came}
+            self.updates.append({"wall": now[0] - self.before[0], "cpu": now[1] - self.before[1], **parts})
         self.before = now
 
     def write(self) -> None:
@@ -58,7 +79,9 @@ class Timer:
 def start_if_asked() -> None:
     """Starts a timer where the environment names its file."""
     if os.environ.get(VARIABLE):
-        Timer(Path(os.environ[VARIABLE])).start()
+        timer = Timer(Path(os.environ[VARIABLE]))
+        timer.start()
+        atexit.register(timer.write)
 
 
 def since_start() -> float:

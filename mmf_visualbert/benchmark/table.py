@@ -1,0 +1,143 @@
+"""Tables of the measured figures, drawn from `benchmarks/*.json` into the pages, so that no figure is typed by hand.
+
+visualbert benchmark table README.md docs/speed.md
+"""
+
+import argparse
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmf_visualbert.benchmark.workloads import WORKLOADS
+from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import read_json, read_text, write_text
+
+MARK = re.compile(r"(<!-- table: (?P<name>\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+TEXTS = {"vqa": "questions", "pretrain": "pairs of captions", "nlvr2": "sentences"}
+RIVALS = {"mmf_fp32": "MMF's `visual_bert`, fp32", "hf_fp32": "transformers' `VisualBert*`, fp32"}
+RIVALS |= {"mmf_bf16": "MMF's `visual_bert`, bf16", "hf_bf16": "transformers' `VisualBert*`, bf16"}
+OURS = {"ours_fp32": "ours, fp32", "ours_bf16": "ours, bf16"}
+
+Found = Mapping[str, Any]
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Draws the tables of the pages anew.
+
+    Raises:
+        InputError: for a page without a table, or a table that nobody draws.
+    """
+    found = read(options.folder)
+    changed = []
+    for page in options.pages:
+        before = read_text(page)
+        after = drawn(before, found, str(page))
+        if after != before:
+            write_text(page, after)
+            changed.append(str(page))
+    return {"pages": [str(page) for page in options.pages], "changed": changed}
+
+
+def read(folder: Path) -> list[Found]:
+    """The figures of all files of a folder that measured steps or runs, in the order of their names."""
+    files = sorted(folder.glob("*.json"))
+    if not files:
+        raise InputError(f"{folder} holds no .json; name the folder of the measured figures with --folder")
+    return [found for found in map(read_json, files) if found.get("contenders")]
+
+
+def drawn(page: str, found: Sequence[Found], name: str) -> str:
+    """The text of a page with its tables drawn anew.
+
+    Args:
+        page: the text; a table stands between `<!-- table: steps -->` and `<!-- end of table -->`.
+        found: what was measured.
+        name: of the page, for errors.
+
+    Raises:
+        InputError: where it has no table, or one of another name than those of `TABLES`.
+    """
+
+    def draw(mark: re.Match[str]) -> str:
+        if mark["name"] not in TABLES:
+            raise InputError(f"{name} asks for the table '{mark['name']}'; name one of {', '.join(TABLES)}")
+        return mark[1] + TABLES[mark["name"]](found) + "\n" + mark[3]
+
+    text, count = MARK.subn(draw, page)
+    if not count:
+        raise InputError(f"{name} has no <!-- table: name --> to draw between; put one where the figures shall stand")
+    return text
+
+
+def steps(found: Sequence[Found]) -> str:
+    """Seconds a step, and in brackets ours against the rival: training first, then inference."""
+    ordered = sorted((each for each in found if each.get("benchmark") in ("train", "infer")), key=_place)
+    return _table(ordered, "`visualbert benchmark`", lambda figures: f"{figures['seconds']['median']:.2f}", "time")
+
+
+def memory(found: Sequence[Found]) -> str:
+    """MiB at the peak of a step, and in brackets ours against the rival beyond what no implementation does without."""
+    ordered = sorted((each for each in found if each.get("benchmark") in ("train", "infer")), key=_place)
+    return _table(ordered, "MiB at the peak", lambda figures: f"{figures['peak_mib']:,.0f}", "memory_beyond_fixed")
+
+
+def runs(found: Sequence[Found]) -> str:
+    """Whole runs: seconds an update and of the CPU, the first update, memory, and where the time goes."""
+    rows = [[*RUN_COLUMNS], ["---"] * len(RUN_COLUMNS)]
+    for each in (one for one in found if one.get("benchmark") == "run"):
+        for label, figures in each["contenders"].items():
+            seconds, shares = figures["seconds"]["median"], figures.get("shares", {})
+            row = [
+                f"{each['workload']}, {each['batch']} {TEXTS.get(each['workload'], 'texts')}",
+                label.replace("_", ", "),
+            ]
+            row += [f"{seconds:.2f}", f"{figures['cpu_seconds']:.2f}", f"{figures['first_update']:.1f}"]
+            row += [f"{figures['peak_mib']:,.0f}"]
+            row += [f"{100 * shares[name]:.1f} %" if name in shares else "" for name in ("data", "model", "loop")]
+            rows.append(row)
+    return "\n".join(_row(row) for row in rows)
+
+
+RUN_COLUMNS = ("`mmf_run`", "who", "s an update", "s of the CPU", "first update after", "MiB", "data", "model", "loop")
+TABLES: dict[str, Callable[[Sequence[Found]], str]] = {"steps": steps, "memory": memory, "runs": runs}
+
+
+def _place(found: Found) -> tuple[int, int]:
+    return (found["benchmark"] == "infer", list(WORKLOADS).index(found["workload"]))
+
+
+def _table(found: Sequence[Found], first: str, cell: Callable[[Found], str], ratio: str) -> str:
+    labels = [label for label in (*OURS, *RIVALS) if any(label in each["contenders"] for each in found)]
+    names = {**OURS, **RIVALS}
+    rows = [[first, "batch", *(names[label] for label in labels)]]
+    rows.append(["---"] * len(rows[0]))
+    for each in found:
+        row = [_called(each), _batch(each)]
+        for label in labels:
+            row.append(_cell(each, label, cell, ratio) if label in each["contenders"] else "")
+        rows.append(row)
+    return "\n".join(_row(row) for row in rows)
+
+
+def _called(found: Found) -> str:
+    workload = found["workload"]
+    return f"`{found['benchmark']}` (VQA)" if workload == "vqa" else f"`{found['benchmark']} --workload {workload}`"
+
+
+def _batch(found: Found) -> str:
+    images = WORKLOADS[found["workload"]].images
+    regions = f"{images} x {found['regions']}" if images > 1 else str(found["regions"])
+    return f"{found['batch']} {TEXTS.get(found['workload'], 'texts')}, {regions} regions"
+
+
+def _cell(found: Found, label: str, cell: Callable[[Found], str], ratio: str) -> str:
+    """A figure, and behind a rival's ours against it."""
+    text = cell(found["contenders"][label])
+    ratios = [found["ratios"].get(f"{ours}/{label}") for ours in OURS]
+    against = "; ".join(f"{each[ratio]:.2f}" for each in ratios if each and ratio in each)
+    return f"{text} ({against})" if against else text
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
