@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from mmf_visualbert.benchmark.made import WORLDS, length_of_text, words, write_store, write_vocabulary
-from mmf_visualbert.benchmark.rival_config import mmf_config
 from mmf_visualbert.benchmark.workloads import ANSWERS, VOCABULARY, WORKLOADS
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import read_json
 from mmf_visualbert.places import project_configs
+from mmf_visualbert.plugin.rival_config import mmf_config
 from mmf_visualbert.runs import plain, read_config
 
 IMAGES = 64
@@ -119,20 +119,22 @@ def prepare(options: argparse.Namespace, folder: Path) -> list[Contender]:
         "run_type=train",
         *(word for word in options.overrides if word not in of_model),
     ]
-    program = Path(sys.executable).with_name("mmf_run")
+    program = mmf_run(sys.executable)
     ours = f"config={write_config(folder / 'run.yaml', config_file, own)}"
     contenders = [
-        Contender(
-            f"ours_{dtype}", [ours, *arguments, f"model_config.visualbert.precision={dtype}", *of_model], str(program)
-        )
+        Contender(f"ours_{dtype}", [ours, *arguments, f"model_config.visualbert.precision={dtype}", *of_model], program)
         for dtype in options.dtype.split(",")
     ]
     if "mmf" in rivals(options):
         own["model_config"]["visual_bert"] = rival_settings(options.workload, config)
         theirs = f"config={write_config(folder / 'mmf.yaml', config_file, {**own, 'model': 'visual_bert'})}"
-        other = Path(options.mmf_python).with_name("mmf_run") if options.mmf_python else program
-        contenders.append(Contender("mmf_fp32", [theirs, *arguments], str(other)))
+        contenders.append(Contender("mmf_fp32", [theirs, *arguments], mmf_run(options.mmf_python or sys.executable)))
     return contenders
+
+
+def mmf_run(python: str) -> str:
+    """The program of the environment that a Python belongs to."""
+    return str(Path(python).with_name("mmf_run"))
 
 
 def rivals(options: argparse.Namespace) -> list[str]:

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 from torch.nn import functional
 
-from mmf_visualbert.benchmark.rival_config import mmf_config
+from mmf_visualbert.plugin.rival_config import mmf_config
 
 
 class MmfVisualBert:
