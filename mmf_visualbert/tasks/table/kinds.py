@@ -32,6 +32,11 @@ class Kind(NamedTuple):
     has_choices: bool = False
     has_label: bool = True
 
+    @property
+    def one_name(self) -> bool:
+        """Whether a row's label is one name."""
+        return self.read_label is read_name
+
 
 def _is_empty(cell: Any) -> bool:
     return cell is None or (isinstance(cell, str) and not cell.strip())

@@ -29,12 +29,15 @@ class LabelsDataset:
     def __init__(self, rows: Rows, kind: Kind, names: Sequence[str]) -> None:
         self.rows, self.kind, self.names = rows, kind, list(names)
         self.places = {name: place for place, name in enumerate(self.names)}
+        self.counts = [0] * len(self.names)  # rows of each label, where a row has one
         self._check()
 
     def _check(self) -> None:
         table = self.rows.table
-        for label, _, first in table.first_of_label():
-            self._target(label, table.where(first))
+        for label, count, first in table.first_of_label():
+            target = self._target(label, table.where(first))
+            if self.kind.one_name:
+                self.counts[int(target)] += count
         if table.choices is not None:
             self._check_choices()
         self.rows.check()
@@ -63,8 +66,8 @@ class LabelsDataset:
 
     def __getitem__(self, index: int) -> Sample:
         """`id` (); `input_ids`, `text_mask`, `text_segments` (T,), or (C, T) for choices; with images `region_features`
-        (R, D), `region_mask`, `region_segments` (R,); where there is a label `targets`; with masking
-        `masked_lm_labels` (T,)."""
+        (R, D), `region_mask`, `region_segments` (R,); where there is a label `targets`, and where it is one name
+        `label_weights` (); with masking `masked_lm_labels` (T,)."""
         example = self.rows[index]
         assembled = self._assemble(example.texts)
         tensors = [each.tensors() for each in assembled]
@@ -79,9 +82,16 @@ class LabelsDataset:
         sample |= self.rows.beginning(index, example)
         if example.label is not None:
             sample["targets"] = self._target(example.label, example.where)
+            if self.kind.one_name:
+                sample["label_weights"] = self._weight(int(sample["targets"]))
         elif self.rows.masking is not None:
             sample["targets"] = sample["masked_lm_labels"]
         return sample
+
+    def _weight(self, place: int) -> Tensor:
+        """(), by which all labels of the split weigh alike, however many rows they have: 1 on average over the rows."""
+        rows, labels = sum(self.counts), sum(count > 0 for count in self.counts)
+        return torch.tensor(rows / (labels * self.counts[place]))
 
     def _assemble(self, texts: Sequence[str]) -> list[Assembled]:
         text = self.rows.text
