@@ -245,7 +245,8 @@ def require_keywords(kind: str, name: str, given: Collection[str], beside: Colle
     """Refuses keys that the part does not take, and missing ones that it needs.
 
     Args:
-        kind, name: of the part.
+        kind: of the part.
+        name: its own.
         given: the keys of a yaml's `params`.
         beside: keys that somebody else gives, and a yaml may not.
 

@@ -69,7 +69,7 @@ if ! current "$base_stamp" "$base_key"; then
   pip install -c constraints.txt ${torch_index[@]+"${torch_index[@]}"} torch torchvision
   say "installing everything else (2 of 3)"
   pip install -c constraints.txt setuptools wheel
-  pip install -c constraints.txt --no-build-isolation -e ".[test,serve,mmf-main]"
+  pip install -c constraints.txt --no-build-isolation -e ".[test,serve,site,mmf-main]"
   echo "$base_key" > "$base_stamp"
 fi
 

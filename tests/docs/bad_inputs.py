@@ -214,7 +214,7 @@ def _tables() -> Iterator[str]:
         yield f"## {kind}\n\n| what is wrong | what is said |\n|---|---|"
         for case in CASES:
             if case.kind == kind:
-                message = said(case).replace("|", "\\|").replace("<", "\\<")
+                message = said(case).replace("|", "\\|").replace("<", "\\<").replace("][", "]\\[")
                 yield f"| {case.what} | {message} |"
         yield ""
 
