@@ -30,6 +30,8 @@ from mmf_visualbert.runs import plain, read_config
 IMAGES = 64
 HEADS = {"vqa": "classification", "pretrain": "pretraining", "nlvr2": "classification"}
 LABELS = {"vqa": ANSWERS, "pretrain": 2, "nlvr2": 2}
+# Our metrics read what our heads give, and MMF would train for the yaml's epochs.
+RIVAL = {"model": "visual_bert", "evaluation": {"metrics": []}, "training": {"max_epochs": None}}
 SPLITS = ("train", "val", "test")
 TIMER = "VISUALBERT_TIMER"  # as plugin/timer.py reads it, which only a process with MMF can import
 
@@ -127,7 +129,7 @@ def prepare(options: argparse.Namespace, folder: Path) -> list[Contender]:
     ]
     if "mmf" in rivals(options):
         own["model_config"]["visual_bert"] = rival_settings(options.workload, config)
-        theirs = f"config={write_config(folder / 'mmf.yaml', config_file, {**own, 'model': 'visual_bert'})}"
+        theirs = f"config={write_config(folder / 'mmf.yaml', config_file, {**own, **RIVAL})}"
         contenders.append(Contender("mmf_fp32", [theirs, *arguments], mmf_run(options.mmf_python or sys.executable)))
     return contenders
 
