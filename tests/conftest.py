@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from browser import chromium  # noqa: F401  a fixture
 
 TOY_PROJECT = Path(__file__).resolve().parent / "toy_project"
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -45,3 +45,11 @@ def first_batch(trainer, split: str = "train"):
     """The first batch of a split, ready for the model."""
     loader = getattr(trainer, f"{split}_loader")
     return trainer.dataset_loader.prepare_batch(next(iter(loader)))
+
+
+def dataset_of(trainer, split: str):
+    """Our dataset of a split, out of what MMF (release or main) wraps it in."""
+    whole = getattr(trainer.dataset_loader, f"{split}_dataset", None)  # the release's
+    if whole is not None:
+        return whole.datasets[0].dataset
+    return next(iter(getattr(trainer, f"{split}_loader").loaders.values())).dataset.dataset

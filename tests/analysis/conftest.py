@@ -1,7 +1,6 @@
-"""A page of the explorer, written once, and the browser."""
+"""A page of the explorer, written once."""
 
 import pytest
-from browser import chromium  # noqa: F401  a fixture
 from task_checkpoint import checkpoint
 
 from mmf_visualbert.cli import main

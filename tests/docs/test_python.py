@@ -26,6 +26,6 @@ def test_the_lines_of_the_page_run(small_world, tmp_path, monkeypatch, capsys):
     assert "is a checkpoint of ours, trained on visualbert_vqa2" in said and "[CLS] None looks at the region" in said
     record = dataset.questions[0]
     (tmp_path / "questions.jsonl").write_text(json.dumps({"text": record.question, "image": record.image_name}) + "\n")
-    (command,) = pages.commands(PAGE, "visualbert")
+    (command,) = (words for words in pages.commands(PAGE, "visualbert") if words[1] == "predict")
     assert main(command[1:]) == 0
     assert json.loads((tmp_path / "answers.jsonl").read_text())["replies"]

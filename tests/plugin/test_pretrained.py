@@ -8,7 +8,7 @@ from mmf_visualbert.errors import InputError
 from mmf_visualbert.plugin.pretrained import source_of
 
 KEY = "model_config.visualbert.pretrained"
-STILL = ("training.max_updates=1", "optimizer.params.lr=0")
+STILL = ("training.max_updates=1", "training.checkpoint_interval=1", "optimizer.params.lr=0")
 
 
 def weights(folder):
@@ -19,7 +19,7 @@ def weights(folder):
 def theirs(run_words, tmp_path):
     """What a run of two updates has learnt, and the same as a folder of transformers."""
     source_of.cache_clear()
-    trained = run_words("training.max_updates=2", save="first")
+    trained = run_words("training.max_updates=2", "training.checkpoint_interval=2", save="first")
     convert_to("transformers", trained / "current.ckpt", tmp_path / "theirs")
     return weights(trained)["model"], tmp_path / "theirs"
 

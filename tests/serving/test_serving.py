@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import chromium, serious_faults  # noqa: F401  a fixture
+from browser import serious_faults
 from task_checkpoint import checkpoint
 
 from mmf_visualbert import VisualBERT
@@ -161,7 +161,7 @@ def small_picture():
     return base64.b64encode(content.getvalue()).decode()
 
 
-def test_the_page_in_a_browser(chromium, port, model):  # noqa: F811
+def test_the_page_in_a_browser(chromium, port, model):
     record = model[1].questions[0]
     context = chromium.new_context(viewport={"width": 390, "height": 900})
     page = context.new_page()

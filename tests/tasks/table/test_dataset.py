@@ -6,7 +6,7 @@ import json
 import pytest
 import table_world
 import torch
-from mmf_runs import CONFIGS, first_batch, load_trainer, write_config
+from mmf_runs import CONFIGS, dataset_of, first_batch, load_trainer, write_config
 from sklearn import metrics as sklearn_metrics
 
 from mmf_visualbert import catalog, submissions
@@ -34,7 +34,7 @@ def configure(kind, world, folder, ending=".jsonl", **more):
 def test_each_kind_learns_evaluates_and_predicts(kind, small_world, tmp_path):
     trainer = load_trainer(configure(kind, small_world, tmp_path))
     model, batch = trainer.model, first_batch(trainer)
-    lengths = trainer.dataset_loader.train_dataset.datasets[0].dataset.facts.lengths
+    lengths = dataset_of(trainer, "train").facts.lengths
     assert (lengths is None) == (kind == "choice"), "whose samples are several sequences"
     if lengths is not None and kind != "retrieval":  # which draws its texts
         tokens = batch["text_mask"].sum(1) + (batch["region_mask"].sum(1) if "region_mask" in batch else 0)
@@ -59,7 +59,7 @@ def test_each_kind_learns_evaluates_and_predicts(kind, small_world, tmp_path):
     for name in trainer.config.evaluation.metrics:
         value = catalog.get("metric", name)().calculate(batch, output)
         assert value.shape == () and (value.isfinite() or "auroc" in name or "precision" in name)
-    dataset = trainer.dataset_loader.val_dataset.datasets[0].dataset
+    dataset = dataset_of(trainer, "val")
     entries = dataset.predictions({"id": batch["id"], "scores": output["scores"]})
     assert len(entries) == len(batch["id"]) and all(entry["id"].startswith("q") for entry in entries)
     submissions.write("table", entries, tmp_path / "out.csv")
