@@ -13,8 +13,8 @@ from mmf_visualbert.plugin.saving import BEST, CURRENT, PREVIOUS, damage
 from mmf_visualbert.plugin.torch_load import load_checkpoint
 
 logger = logging.getLogger(__name__)
-# What makes a model another one. Which BERT it is, the weights themselves tell; its folder may have moved.
 WEIGHTS = ("*.ckpt", "*.pth", "models/*.ckpt", "*.damaged")
+# What makes a model another one. Which BERT it is, the weights themselves tell; its folder may have moved.
 STRUCTURE = ("region_dimension", "fusion", "alignment")
 
 
