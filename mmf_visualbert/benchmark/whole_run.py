@@ -31,7 +31,11 @@ IMAGES = 64
 HEADS = {"vqa": "classification", "pretrain": "pretraining", "nlvr2": "classification"}
 LABELS = {"vqa": ANSWERS, "pretrain": 2, "nlvr2": 2}
 # Our metrics read what our heads give, and MMF would train for the yaml's epochs.
-RIVAL = {"model": "visual_bert", "evaluation": {"metrics": []}, "training": {"max_epochs": None}}
+RIVAL = {
+    "model": "visual_bert",
+    "evaluation": {"metrics": []},
+    "training": {"max_epochs": None, "early_stop": {"criteria": "total_loss", "minimize": True}},
+}
 SPLITS = ("train", "val", "test")
 TIMER = "VISUALBERT_TIMER"  # as plugin/timer.py reads it, which only a process with MMF can import
 
