@@ -3,7 +3,9 @@
 import importlib
 import multiprocessing
 import os
+import socket
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,21 +22,42 @@ class Done(NamedTuple):
 
 def start(program: str, arguments: list[str], folder: Path, limit: float) -> Done:
     """Runs a command in `folder` for at most `limit` seconds."""
+    return start_together(program, arguments, folder, limit, [{}])[0]
+
+
+def start_together(
+    program: str, arguments: list[str], folder: Path, limit: float, environments: list[dict[str, str]]
+) -> list[Done]:
+    """Runs a command in several processes at once, each with what its environment has besides."""
     os.environ["OMP_NUM_THREADS"] = "1"  # what the clean process starts with
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    log = folder / f"{program}.said"
-    process = context.Process(target=command, args=(program, arguments, folder, log))
-    process.start()
-    process.join(limit)
-    if process.is_alive():
-        process.kill()
-        process.join()
-    return Done(process.exitcode, log.read_text())
+    logs = [folder / f"{program}.{number}.said" for number in range(len(environments))]
+    given = [(program, arguments, folder, log, each) for log, each in zip(logs, environments, strict=True)]
+    processes = [context.Process(target=command, args=one) for one in given]
+    for process in processes:
+        process.start()
+    until = time.monotonic() + limit
+    for process in processes:
+        process.join(max(0.0, until - time.monotonic()))
+        if process.is_alive():
+            process.kill()
+            process.join()
+    return [Done(process.exitcode, log.read_text()) for process, log in zip(processes, logs, strict=True)]
 
 
-def command(program: str, arguments: list[str], folder: Path, log: Path) -> None:
+def ranks(number: int) -> list[dict[str, str]]:
+    """What torchrun tells each of several processes on this machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"WORLD_SIZE": str(number), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    return [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(number)]
+
+
+def command(program: str, arguments: list[str], folder: Path, log: Path, environment: dict[str, str]) -> None:
     """What the forked process does: all of the command but its imports."""
+    os.environ.update(environment)
     written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(written, stream)

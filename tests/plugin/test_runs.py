@@ -1,10 +1,12 @@
 """MMF's own training loop, in one process and in two, on a model of its own and on ours."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 import torch
+import warm
 
 from mmf_visualbert.compat.installed import is_release
 
@@ -58,6 +60,22 @@ def test_early_stopping_ends_in_two_processes(two_processes, tmp_path):
     done = two_processes(WORDS, *opts, "training.max_updates=100", "optimizer.params.lr=0.")
     assert done.returncode == 0, done.stderr
     assert updates(tmp_path / "save") == 3
+
+
+def test_one_two_and_four_processes_learn_the_same(tmp_path):
+    """Without dropout, whose draws are each process's own."""
+    curves = []
+    for number in (1, 2, 4):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        words = [f"config={WORDS}", f"env.user_dir={PROJECT}", f"env.save_dir={folder}", "training.seed=1"]
+        words += ["training.log_interval=1", "model_config.visualbert.dropout=0.0"]
+        done = warm.start_together("mmf_run", words, folder, 300, warm.ranks(number) if number > 1 else [{}])
+        assert [one.code for one in done] == [0] * number, [one.said[-2000:] for one in done]
+        rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        curves.append([row["train/total_loss"] for row in rows if row["split"] == "train"])
+    assert len(curves[0]) == 6 and curves[0][0] != curves[0][-1]
+    assert curves[1] == pytest.approx(curves[0], rel=1e-5) and curves[2] == pytest.approx(curves[0], rel=1e-5)
 
 
 def test_no_step_runs_under_anomaly_detection(run_words, monkeypatch):
