@@ -4,9 +4,9 @@ Needs `pip install -e ".[site]"`. The pages are those of the repository, staged 
 no page becomes its name. Warnings, broken links among them, are errors.
 """
 
+import argparse
 import re
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
@@ -88,5 +88,12 @@ def build(out: Path) -> None:
         build_site(load_config(str(Path(folder) / "mkdocs.yml"), site_dir=str(out.resolve()), strict=True))
 
 
+def main() -> None:
+    """Builds what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", nargs="?", type=Path, default=ROOT / "site", help="folder of the site (%(default)s)")
+    build(parser.parse_args().out)
+
+
 if __name__ == "__main__":
-    build(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "site")
+    main()

@@ -184,7 +184,7 @@ def test_the_page_in_a_browser(chromium, port, model):
     assert serious_faults(page) == []
     page.fill("#key0", "no such image")
     page.click("#ask")
-    page.wait_for_function("document.getElementById('error').textContent.includes('no such image')")
+    page.locator("#error", has_text="no such image").wait_for()
     assert [line for line in said if "422" not in line] == []
     assert all(url.startswith((f"http://127.0.0.1:{port}/", "blob:", "data:")) for url in asked)
     context.close()
