@@ -30,14 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Serves until Ctrl-C."""
-    try:
-        import uvicorn
+    from mmf_visualbert.compat.optional import require
 
-        from mmf_visualbert.serving.app import build_app
-    except ImportError as error:
-        raise InputError('the page is served by fastapi and uvicorn: pip install "mmf_visualbert[serve]"') from error
+    uvicorn, _ = (require(package, "visualbert serve") for package in ("uvicorn", "fastapi"))
     from mmf_visualbert.features.store import FeatureStore
     from mmf_visualbert.pretrained import VisualBERT
+    from mmf_visualbert.serving.app import build_app
     from mmf_visualbert.serving.asking import Asker, Limits
 
     model = VisualBERT.from_pretrained(

@@ -20,7 +20,7 @@ def is_installed(package: str) -> bool:
 
 def has_detectron2() -> bool:
     """Whether detectron2 is installed; it is not imported."""
-    return importlib.util.find_spec("detectron2") is not None
+    return is_installed("detectron2")
 
 
 def require_detectron2() -> ModuleType:

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from mmf_visualbert.catalog import register
 from mmf_visualbert.contracts import CountedLoss, Mean
-from mmf_visualbert.modules.on_host import known, places
+from mmf_visualbert.modules.on_host import on_cpu, places
 
 
 @register("loss", "visualbert_masked_lm")
@@ -21,8 +21,7 @@ class MaskedLM(CountedLoss):
     def mean(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Mean:
         """Reads `masked_lm_labels` (..., T), -1 where not masked, and `masked_lm_logits` (M, V)."""
         labels = sample_list["masked_lm_labels"]
-        host = known(sample_list, "masked_lm_labels")
-        gold = labels[places((labels if host is None else host).cpu() != -1, labels.device)]
+        gold = labels[places(on_cpu(sample_list, "masked_lm_labels") != -1, labels.device)]
         logits = model_output["masked_lm_logits"].float()
         return Mean(functional.cross_entropy(logits, gold, reduction="sum"), gold.new_tensor(gold.numel()))
 

@@ -47,6 +47,12 @@ def known(batch: Mapping[str, Any], name: str) -> Tensor | None:
     return value if value is not None and name in batch and value.shape == batch[name].shape else None
 
 
+def on_cpu(batch: Mapping[str, Any], name: str) -> Tensor:
+    """A tensor of the batch in the CPU's memory, for which the device is waited for where it did not bring it along."""
+    value = known(batch, name)
+    return (batch[name] if value is None else value).cpu()
+
+
 def host_view(batch: Mapping[str, Any]) -> Mapping[str, Any]:
     """The batch with what it brought along in place of the same on the device."""
     found = {name: known(batch, name) for name in batch}

@@ -113,9 +113,7 @@ def varlen(
     if dropout:
         raise RuntimeError("varlen_attn has no dropout")
     attend = importlib.import_module("torch.nn.attention.varlen").varlen_attn
-    split = (states.unflatten(1, (num_heads, -1)) for states in (query, key, value))
-    offsets = (_offsets(counts, query.device, torch.int32) for counts in (query_lengths, lengths))
-    return attend(*split, *offsets, max(query_lengths), max(lengths)).flatten(1)
+    return attend(*_unpadded(query, key, value, query_lengths, lengths, num_heads)).flatten(1)
 
 
 def flash(
@@ -129,9 +127,16 @@ def flash(
 ) -> Tensor:
     """The package flash-attn's, with dropout in training. (M, H)."""
     attend = importlib.import_module("flash_attn").flash_attn_varlen_func
+    return attend(*_unpadded(query, key, value, query_lengths, lengths, num_heads), dropout_p=dropout).flatten(1)
+
+
+def _unpadded(
+    query: Tensor, key: Tensor, value: Tensor, query_lengths: Sequence[int], lengths: Sequence[int], num_heads: int
+) -> tuple[Tensor | int, ...]:
+    """What flash-attn and torch's own kernel of its kind take: states by head, offsets, longest."""
     split = (states.unflatten(1, (num_heads, -1)) for states in (query, key, value))
     offsets = (_offsets(counts, query.device, torch.int32) for counts in (query_lengths, lengths))
-    return attend(*split, *offsets, max(query_lengths), max(lengths), dropout_p=dropout).flatten(1)
+    return (*split, *offsets, max(query_lengths), max(lengths))
 
 
 def _offsets(counts: Sequence[int], device: torch.device, kind: torch.dtype) -> Tensor:

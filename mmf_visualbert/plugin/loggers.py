@@ -1,11 +1,11 @@
 """The services that `training.loggers` names: wandb and trackio get the numbers of `metrics.jsonl` too."""
 
-import importlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 
+from mmf_visualbert.compat.optional import require
 from mmf_visualbert.errors import InputError
 
 LOGGERS = "loggers"  # a key of `training`
@@ -93,7 +93,4 @@ def import_service(name: str) -> Any:
         raise InputError(
             f"training.{LOGGERS} names '{name}'; write wandb or trackio (tensorboard: training.tensorboard)"
         )
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise InputError(f"training.{LOGGERS} names {name}, which is not installed: pip install {name}") from error
+    return require(name, f"training.{LOGGERS}=[{name}]")

@@ -38,7 +38,7 @@ class Finite:
 
 def put_off(losses: Mapping[str, Tensor]) -> bool:
     """Whether these losses are looked at before the optimizer's step, and not at once: where that would be a wait."""
-    return any(value.device.type == "cuda" for value in losses.values())
+    return any(map(waits, losses.values()))
 
 
 def write_norms_when_logged(logger: ModuleType) -> str | None:

@@ -286,8 +286,7 @@ class VisualBERT:
         one = isinstance(texts, str)
         given = [texts] if isinstance(texts, str) else list(texts)
         groups = [images] if one else list(images)
-        own = None if self.task is None else self.task.answer
-        wanted = (own or way).images
+        wanted = self.images_of(way)
         if wanted > 1 and any(isinstance(group, str | bytes | Path) or len(group) != wanted for group in groups):
             raise InputError(f"this model reads a text with {wanted} images; give a list of {wanted} for each text")
         flat = groups if wanted == 1 else [image for group in groups for image in group]
@@ -296,6 +295,11 @@ class VisualBERT:
         predictor = Predictor(self.model.parts, self.model.text, self.model.regions, self.task, way)
         replies = predictor.many(asked, best)
         return replies[0] if one else replies
+
+    def images_of(self, way: OneAnswer) -> int:
+        """How many images a text has, that is asked in a way: as many as the model's task has."""
+        own = None if self.task is None else self.task.answer
+        return (own or way).images
 
     def records(self, images: Sequence[Any], wanted: int) -> list[RegionRecord]:
         """The regions of images.

@@ -66,9 +66,7 @@ class Asker:
             raise InputError(f"{model.source.origin} has no head that could be asked; give a model of a task")
         self.model, self.store, self.folders, self.limits = model, store, folders, limits or Limits()
         self.head = model.heads[0]
-        way = way_of(self.head)
-        own = None if model.task is None else model.task.answer
-        self.images = (own or way).images
+        self.images = model.images_of(way_of(self.head))
         self._one = threading.Lock()
 
     def about(self, examples: int = 100) -> dict[str, Any]:

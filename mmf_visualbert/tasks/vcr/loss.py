@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from mmf_visualbert.catalog import register
 from mmf_visualbert.contracts import CountedLoss, Mean
-from mmf_visualbert.modules.on_host import known, places
+from mmf_visualbert.modules.on_host import on_cpu, places
 
 
 @register("loss", "visualbert_region_classes")
@@ -27,8 +27,8 @@ class RegionClasses(CountedLoss):
 
     def mean(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Mean:
         """Reads `region_classes` and `region_mask` (B, R) and `region_class_logits` (N, 81)."""
-        mask, host = sample_list["region_mask"], known(sample_list, "region_mask")
-        classes = sample_list["region_classes"][places((mask if host is None else host).cpu(), mask.device)]
+        classes = sample_list["region_classes"]
+        classes = classes[places(on_cpu(sample_list, "region_mask"), classes.device)]
         total = functional.cross_entropy(model_output["region_class_logits"].float(), classes, reduction="sum")
         return Mean(self.weight * total, classes.new_tensor(classes.numel()))
 

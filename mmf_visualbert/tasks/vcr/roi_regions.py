@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mmf_visualbert.catalog import register
 from mmf_visualbert.contracts import RegionEncoder
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.modules.on_host import known, places
+from mmf_visualbert.modules.on_host import known, on_cpu, places
 from mmf_visualbert.tasks.vcr.roi_backbone import RoiBackbone
 from mmf_visualbert.tasks.vcr.roi_resnet import build_resnet
 from mmf_visualbert.tasks.vcr.roi_weights import load_backbone
@@ -82,8 +82,7 @@ class RoiRegions(RegionEncoder):
             InputError: where precomputed features meet a backbone that is trained, have another dimension, or are
                 missing where there is no backbone.
         """
-        mask, host = batch["region_mask"], known(batch, "region_mask")
-        on_host = (mask if host is None else host).cpu()
+        mask, on_host = batch["region_mask"], on_cpu(batch, "region_mask")
         at = places(on_host, mask.device)
         pooled = self.pooled(batch, on_host)
         if self.standardize is not None:
