@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mmf_visualbert import catalog
 from mmf_visualbert.contracts import Dataset, Sample
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.files import read_torch, require
+from mmf_visualbert.files import read_torch, require, unwrapped
 from mmf_visualbert.modules.batch import visual_bert_inputs
 from mmf_visualbert.modules.heads.masked_lm import MaskedLMOutput
 from mmf_visualbert.modules.outputs import rows_read
@@ -146,7 +146,7 @@ def read_model(checkpoint: Path, vocabulary: Path | None = None, overrides: Sequ
         dataset = next(name.strip() for name in str(config.datasets).split(","))
         processors = container(config.dataset_config[dataset].processors)
         text_processor, region_processor = processors["text_processor"], processors.get("region_processor")
-        state = {name.removeprefix("module."): value for name, value in stored["model"].items()}
+        state = unwrapped(stored["model"])
     except InputError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, OmegaConfBaseException) as error:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.files import read_json, read_safetensors, read_torch, writing_folder
+from mmf_visualbert.files import read_json, read_safetensors, read_torch, unwrapped, writing_folder
 
 NESTED = ("model", "state_dict", "model_state_dict")
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -58,8 +58,7 @@ def read_checkpoint(path: str | Path) -> StoredWeights:
     odd = [name for name, value in state.items() if not isinstance(value, Tensor)]
     if odd:
         raise InputError(f"{file} holds '{odd[0]}', which is no tensor; give a file saved from a model's state_dict()")
-    state = {name.removeprefix("module."): value for name, value in state.items()}
-    return StoredWeights(state, config if isinstance(config, Mapping) else {})
+    return StoredWeights(unwrapped(state), config if isinstance(config, Mapping) else {})
 
 
 def weights_file(path: Path) -> Path:

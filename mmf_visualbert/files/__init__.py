@@ -9,7 +9,7 @@ from mmf_visualbert.files.json_files import no_garbage_collection, parse_json, r
 from mmf_visualbert.files.opening import reading, require, require_below
 from mmf_visualbert.files.tables import read_rows
 from mmf_visualbert.files.text import IndexedLines, open_bytes, read_lines, read_text
-from mmf_visualbert.files.weights import read_safetensors, read_torch
+from mmf_visualbert.files.weights import read_safetensors, read_torch, unwrapped
 from mmf_visualbert.files.writing import (
     sync_folder,
     write_errors,
@@ -42,6 +42,7 @@ __all__ = [
     "require",
     "require_below",
     "sync_folder",
+    "unwrapped",
     "write_errors",
     "write_json",
     "write_rows",

@@ -64,6 +64,11 @@ def read_torch(
     return content
 
 
+def unwrapped(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Weights by the names of a model itself, where it was saved within torch's wrapper for several devices."""
+    return {name.removeprefix("module."): value for name, value in state.items()}
+
+
 def read_safetensors(path: str | Path) -> dict[str, "Tensor"]:
     """Tensors of a safetensors file.
 

@@ -103,7 +103,7 @@ def append(path: Path, row: Mapping[str, Any], config: Any, began: int | None = 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if _written.get(path) is not config:
-            kept = [each for each in lines_of(path) if each != line and stays(json.loads(each), row, began)]
+            kept = [each for each, there in lines_of(path) if each != line and stays(there, row, began)]
             write_text(path, "".join(f"{each}\n" for each in kept))
             _written[path] = config
         with path.open("a", encoding="utf-8") as file:
@@ -115,12 +115,13 @@ def append(path: Path, row: Mapping[str, Any], config: Any, began: int | None = 
         _written[path] = config
 
 
-def lines_of(path: Path) -> Iterator[str]:
-    """The lines of a file, without one that was cut off."""
+def lines_of(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The lines of a file with what they say, without one that was cut off."""
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
         with contextlib.suppress(ValueError):
-            if isinstance(json.loads(line), dict):
-                yield line
+            there = json.loads(line)
+            if isinstance(there, dict):
+                yield line, there
 
 
 def stays(there: Mapping[str, Any], row: Mapping[str, Any], began: int | None) -> bool:

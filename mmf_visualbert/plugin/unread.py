@@ -9,6 +9,7 @@ from typing import Any
 from mmf_visualbert.contracts import DatasetFacts, LearnsNames, Sample
 from mmf_visualbert.datasets.presence import SPLITS, first_missing
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.files import unwrapped
 from mmf_visualbert.plugin.resuming import checkpoint_of_run
 from mmf_visualbert.plugin.torch_load import load_checkpoint
 from mmf_visualbert.tasks.learnt import answers_in
@@ -108,8 +109,7 @@ def names_in(path: Path, changed: int) -> list[str] | None:
         path: of the checkpoint.
         changed: when, so that another file under the same name is read.
     """
-    state = load_checkpoint(path).get("model", {})
-    names = answers_in({key.removeprefix("module."): value for key, value in state.items()})
+    names = answers_in(unwrapped(load_checkpoint(path).get("model", {})))
     if names is not None:
         logger.info(f"{len(names)} answers or labels are taken from {path}, as train is not there")
     return names

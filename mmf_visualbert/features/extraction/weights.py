@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.files import read_pickle, read_torch
+from mmf_visualbert.files import read_pickle, read_torch, unwrapped
 
 # maskrcnn-benchmark's frozen batch norm divides by the root of the variance, detectron2's adds this to it first
 _EPSILON = 1e-5
@@ -68,7 +68,7 @@ def read_weights(path: str) -> dict[str, Tensor]:
             content = content[outer]
     named = content.items() if isinstance(content, dict) else ()
     given = {name: _tensor(value) for name, value in named if isinstance(name, str)}
-    state = {name.removeprefix("module."): value for name, value in given.items() if value is not None}
+    state = unwrapped({name: value for name, value in given.items() if value is not None})
     if not state:
         raise InputError(f"{path} holds no weights; give a file with a detector's state")
     return state
