@@ -1,6 +1,7 @@
 """The script that trains on several devices and machines: under Slurm, or by torchrun."""
 
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -116,6 +117,12 @@ def torchrun(job: Job) -> str:
 {told}# The first start begins, and each later one goes on from {folder}/current.ckpt
 torchrun {meeting} --nproc-per-node {job.devices} "$(command -v mmf_run)" {words(job)} {RESUME}=true
 """
+
+
+def torchrun_here(processes: int) -> list[str]:
+    """What starts a program, whose words follow, in as many processes on this machine."""
+    start = [sys.executable, "-m", "torch.distributed.run"]
+    return [*start, "--standalone", f"--nproc-per-node={processes}", "--no-python"]
 
 
 def words(job: Job) -> str:

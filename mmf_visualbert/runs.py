@@ -17,6 +17,7 @@ from mmf_visualbert.modules.batch import visual_bert_inputs
 from mmf_visualbert.modules.heads.masked_lm import MaskedLMOutput
 from mmf_visualbert.modules.outputs import rows_read
 from mmf_visualbert.modules.parts import ModelParts, build_parts
+from mmf_visualbert.modules.precision import in_precision
 from mmf_visualbert.modules.visual_bert import VisualBertEncoder
 from mmf_visualbert.places import MODEL_YAML
 from mmf_visualbert.plugin.config_keys import nearest
@@ -72,7 +73,7 @@ class LoadedModel:
         for numbers in alike(samples, batch_size):
             chosen = [samples[number] for number in numbers]
             batch = {name: torch.stack([one[name] for one in chosen]).to(self.device) for name in chosen[0]}
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.parts.precision == "bf16"):
+            with in_precision(self.parts.precision, self.device.type):
                 rows = rows_read([self.parts.heads[head]], batch)
                 encoded = self.parts.visual_bert(*visual_bert_inputs(batch), last_layer_rows=rows)
                 output = self.parts.heads[head](encoded, batch)

@@ -53,7 +53,7 @@ def main() -> None:
     replies = sys.stdout
     sys.stdout = sys.stderr  # libraries print what they like; the replies stay clean
     sample = {key: value.to(device) for key, value in torch.load(batch_file, weights_only=True).items()}
-    contender = build(name, workload, sample, device, dtype, overrides)
+    contender = build(name, workload, mode, sample, device, dtype, overrides)
     kept = Kept(contender.model)
     step = trainer(contender, kept) if mode == "train" else inferrer(contender)
     versions = {"torch": torch.__version__, **contender.versions}
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def build(
-    name: str, workload: str, sample: dict[str, Tensor], device: str, dtype: str, overrides: list[str]
+    name: str, workload: str, mode: str, sample: dict[str, Tensor], device: str, dtype: str, overrides: list[str]
 ) -> Contender:
     """The contender of this name; the others are not imported, and need not be installed where this runs."""
     labels = 2 if workload == "nlvr2" else ANSWERS
@@ -80,7 +80,8 @@ def build(
     if name == "hf":
         from mmf_visualbert.benchmark.transformers_rival import Transformers
 
-        return Transformers(workload, sample, device, labels)
+        model = Transformers(workload, sample, device, labels)
+        return model.in_bf16(casts=mode == "train") if dtype == "bf16" else model
     from mmf_visualbert.plugin.rivals import MmfVisualBert
 
     return MmfVisualBert(workload, sample, device, labels)

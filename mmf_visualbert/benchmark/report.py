@@ -15,6 +15,7 @@ def machine() -> dict[str, object]:
         "cpu": cpu.partition(":")[2].strip() or platform.processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -45,5 +46,7 @@ def _more(figures: dict[str, Any]) -> str:
             + ", ".join(f"{part} {100 * share:.1f} %" for part, share in figures["shares"].items())
         )
     return (
-        f"{figures['tokens_computed']} tokens  {figures['peak_mib']:.0f} MiB, {figures['fixed_mib']:.0f} of them fixed"
+        f"{figures['tokens_computed']} tokens, {figures['useful_tokens_per_second']:.0f} useful a second, "
+        f"{100 * figures['share_of_matrix_peak']:.0f} % of the matrix peak  "
+        f"{figures['peak_mib']:.0f} MiB, {figures['fixed_mib']:.0f} of them fixed"
     )

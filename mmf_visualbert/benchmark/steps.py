@@ -7,15 +7,19 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO, cast
 
 import torch
+import transformers
+from omegaconf import DictConfig
 from torch import Tensor
 
 from mmf_visualbert.benchmark import vcr
 from mmf_visualbert.benchmark.draw import draw, tokens
 from mmf_visualbert.benchmark.ours import shipped
+from mmf_visualbert.benchmark.peak import matrix_peak, useful_operations
 from mmf_visualbert.benchmark.workloads import WORKLOADS, Workload
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.runs import plain
@@ -62,12 +66,21 @@ class Process:
             self.asks.close()
         self.process.wait()
 
-    def figures(self, batch: int, real: int) -> dict[str, Any]:
-        """Median, spread, samples a second, tokens and the padding among them, memory, versions."""
+    def figures(self, batch: int, real: int, needed: float, peaks: Mapping[str, float]) -> dict[str, Any]:
+        """Median, spread, samples a second, tokens and the padding among them, memory, versions.
+
+        Args:
+            batch: texts.
+            real: tokens that hold something.
+            needed: operations that these need.
+            peaks: operations a second that the machine's products make, by dtype.
+        """
         middle, computed = statistics.median(self.seconds), self.measured["tokens"]
         return {
             "seconds": {"median": middle, "min": min(self.seconds), "max": max(self.seconds)},
             "samples_per_second": batch / middle,
+            "useful_tokens_per_second": real / middle,
+            "share_of_matrix_peak": needed / middle / peaks[self.label.rpartition("_")[2]],
             "tokens_computed": computed,
             "padding_share": round(1 - real / computed, 4),
             "peak_mib": self.measured["peak_mib"],
@@ -84,25 +97,39 @@ class Work(NamedTuple):
         sample: the batch.
         regions: of an image, at most.
         about: how it was drawn, for the report.
+        size: of BERT, by the names of transformers.
+        dimension: of a region's features.
     """
 
     sample: dict[str, Tensor]
     regions: int
     about: dict[str, Any]
+    size: Mapping[str, int]
+    dimension: int
 
 
 def run(options: argparse.Namespace, mode: str) -> dict[str, Any]:
-    """Runs ours in each dtype beside the rivals in fp32 and gives the report.
+    """Runs ours in each dtype, beside the rivals in those that they can, and gives the report.
 
     Raises:
         InputError: for a rival that cannot do the workload, or a contender that fails.
     """
     workload = WORKLOADS[options.workload]
-    lines = [("ours", dtype) for dtype in options.dtype.split(",")]
-    lines += [(rival, "fp32") for rival in rivals(options, workload)]
+    lines = lines_of(options.dtype.split(","), rivals(options, workload))
     work = prepare(options, workload)
-    contenders = take_turns(options, mode, lines, work.sample) if options.rounds else []
-    return report(options, mode, work, contenders)
+    if not options.rounds:
+        return report(options, mode, work, [], {})
+    peaks = {dtype: matrix_peak(dtype, options.device) for dtype in dict.fromkeys(dtype for _, dtype in lines)}
+    return report(options, mode, work, take_turns(options, mode, lines, work.sample), peaks)
+
+
+def lines_of(dtypes: Sequence[str], rivals: Sequence[str]) -> list[tuple[str, str]]:
+    """Who runs in which dtype: (name, dtype); a rival in fp32 where it can none that was asked for."""
+    able = {"hf": ("fp32", "bf16"), "mmf": ("fp32",)}
+    lines = [("ours", dtype) for dtype in dtypes]
+    for rival in rivals:
+        lines += [(rival, dtype) for dtype in [each for each in dtypes if each in able[rival]] or ["fp32"]]
+    return lines
 
 
 def rivals(options: argparse.Namespace, workload: Workload) -> list[str]:
@@ -125,11 +152,12 @@ def prepare(options: argparse.Namespace, workload: Workload) -> Work:
         raise InputError("--regions is not for VCR, whose images have as many regions as objects; leave it out")
     config = shipped(options.workload, options.overrides)
     section = plain(config, f"dataset_config.{config.datasets}")
+    dimension = config.model_config.visualbert.region_dimension
+    size = bert_size(config)
     if workload.lengths is not None:
         regions = options.regions or section["max_regions"]
-        dimension = config.model_config.visualbert.region_dimension
         sample = draw(options.workload, options.batch, regions, dimension, options.seed)
-        return Work(sample, regions, {"text_lengths": workload.lengths.describe()})
+        return Work(sample, regions, {"text_lengths": workload.lengths.describe()}, size, dimension)
     questions = vcr.read_questions(options.workload, options.annotations, options.batch, options.seed)
     share = vcr.padding_share(options.workload, questions, options.batch, options.overrides)
     torch.manual_seed(options.seed)
@@ -139,7 +167,14 @@ def prepare(options: argparse.Namespace, workload: Workload) -> Work:
         "questions": len(questions.regions),
         "padding_share_of_all_batches": round(share, 4),
     }
-    return Work(sample, vcr.REGIONS, about)
+    return Work(sample, vcr.REGIONS, about, size, dimension)
+
+
+def bert_size(config: DictConfig) -> dict[str, int]:
+    """The size of a configuration's BERT, base where it does not say."""
+    given = {key: value for key, value in plain(config, "model_config.visualbert.size").items() if value is not None}
+    whole = transformers.BertConfig(**given)
+    return {key: getattr(whole, key) for key in ("hidden_size", "intermediate_size", "num_hidden_layers")}
 
 
 def take_turns(
@@ -170,10 +205,13 @@ def beyond_fixed(figures: dict[str, Any]) -> float:
     return figures["peak_mib"] - figures["fixed_mib"]
 
 
-def report(options: argparse.Namespace, mode: str, work: Work, contenders: list[Process]) -> dict[str, Any]:
+def report(
+    options: argparse.Namespace, mode: str, work: Work, contenders: list[Process], peaks: Mapping[str, float]
+) -> dict[str, Any]:
     """The figures, and the ratios of ours to each rival."""
     real = tokens(work.sample)
-    figures = {contender.label: contender.figures(options.batch, real) for contender in contenders}
+    needed = useful_operations(work.sample, work.size, work.dimension, training=mode == "train")
+    figures = {contender.label: contender.figures(options.batch, real, needed, peaks) for contender in contenders}
     ratios = {}
     for ours in (label for label in figures if label.startswith("ours")):
         for rival in (label for label in figures if not label.startswith("ours")):
@@ -192,6 +230,8 @@ def report(options: argparse.Namespace, mode: str, work: Work, contenders: list[
         "tokens_real": real,
         "rounds": options.rounds,
         "device": options.device,
+        "useful_operations": needed,
+        "matrix_peak": dict(peaks),
         "contenders": figures,
         "ratios": ratios,
     }

@@ -82,6 +82,17 @@ def memory(found: Sequence[Found]) -> str:
     return _table(ordered, "MiB at the peak", lambda figures: f"{figures['peak_mib']:,.0f}", "memory_beyond_fixed")
 
 
+def peak(found: Sequence[Found]) -> str:
+    """The share of the machine's matrix products that a step makes use of, where it was measured."""
+    measured = [each for each in found if each.get("matrix_peak")]
+    return _table(
+        sorted(measured, key=_place),
+        "Share of the matrix peak",
+        lambda figures: f"{100 * figures['share_of_matrix_peak']:.0f} %",
+        "nothing",
+    )
+
+
 def runs(found: Sequence[Found]) -> str:
     """Whole runs: seconds an update and of the CPU, the first update, memory, and where the time goes."""
     rows = [[*RUN_COLUMNS], ["---"] * len(RUN_COLUMNS)]
@@ -90,6 +101,7 @@ def runs(found: Sequence[Found]) -> str:
             seconds, shares = figures["seconds"]["median"], figures.get("shares", {})
             row = [
                 f"{each['workload']}, {each['batch']} {TEXTS.get(each['workload'], 'texts')}",
+                _machine(each),
                 label.replace("_", ", "),
             ]
             row += [f"{seconds:.2f}", f"{figures['cpu_seconds']:.2f}", f"{figures['first_update']:.1f}"]
@@ -99,8 +111,11 @@ def runs(found: Sequence[Found]) -> str:
     return "\n".join(_row(row) for row in rows)
 
 
-RUN_COLUMNS = ("`mmf_run`", "who", "s an update", "s of the CPU", "first update after", "MiB", "data", "model", "loop")
-TABLES: dict[str, Callable[[Sequence[Found]], str]] = {"steps": steps, "memory": memory, "runs": runs}
+RUN_COLUMNS = (
+    *("`mmf_run`", "machine", "who", "s an update", "s of the CPU", "first update after", "MiB"),
+    *("data", "model", "loop"),
+)
+TABLES: dict[str, Callable[[Sequence[Found]], str]] = {"steps": steps, "memory": memory, "peak": peak, "runs": runs}
 
 
 def _place(found: Found) -> tuple[int, int]:
@@ -110,10 +125,10 @@ def _place(found: Found) -> tuple[int, int]:
 def _table(found: Sequence[Found], first: str, cell: Callable[[Found], str], ratio: str) -> str:
     labels = [label for label in (*OURS, *RIVALS) if any(label in each["contenders"] for each in found)]
     names = {**OURS, **RIVALS}
-    rows = [[first, "batch", *(names[label] for label in labels)]]
+    rows = [[first, "batch", "machine", *(names[label] for label in labels)]]
     rows.append(["---"] * len(rows[0]))
     for each in found:
-        row = [_called(each), _batch(each)]
+        row = [_called(each), _batch(each), _machine(each)]
         for label in labels:
             row.append(_cell(each, label, cell, ratio) if label in each["contenders"] else "")
         rows.append(row)
@@ -129,6 +144,13 @@ def _batch(found: Found) -> str:
     images = WORKLOADS[found["workload"]].images
     regions = f"{images} x {found['regions']}" if images > 1 else str(found["regions"])
     return f"{found['batch']} {TEXTS.get(found['workload'], 'texts')}, {regions} regions"
+
+
+def _machine(found: Found) -> str:
+    """The processor; what it can where that was written down, which decides whether bf16 is worth anything."""
+    machine = found["machine"]
+    parts = [machine["gpu"] or machine["cpu"], None if machine["gpu"] else f"{machine['threads']} threads"]
+    return ", ".join(part for part in (*parts, machine.get("instructions")) if part)
 
 
 def _cell(found: Found, label: str, cell: Callable[[Found], str], ratio: str) -> str:

@@ -1,9 +1,9 @@
 """`mmf_run` itself, with the yaml that ships, on data of the paper's sizes: what a user waits for.
 
-visualbert benchmark run --task vqa --against mmf --dtype fp32,bf16 --json benchmarks/run_vqa_cpu.json
+visualbert benchmark run --task vqa --against mmf,hf --dtype fp32,bf16 --json F
 
-The rival is MMF's own visual_bert, of the same size, in the same `mmf_run` and on the same data, which our dataset
-reads for it: faster than MMF's own, so that what differs is the model.
+The rivals read the same data through our dataset, which is faster than their own, so that what differs is the model:
+MMF's visual_bert of the same size in the same `mmf_run`, transformers' heads in a loop as their users write it.
 """
 
 import argparse
@@ -20,16 +20,15 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from mmf_visualbert.benchmark.made import WORLDS, length_of_text, words, write_store, write_vocabulary
-from mmf_visualbert.benchmark.workloads import ANSWERS, VOCABULARY, WORKLOADS
+from mmf_visualbert.benchmark.workloads import LABELS, VOCABULARY, WORKLOADS
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import read_json
+from mmf_visualbert.launching import torchrun_here
 from mmf_visualbert.places import project_configs
 from mmf_visualbert.plugin.rival_config import mmf_config
 from mmf_visualbert.runs import plain, read_config
 
-IMAGES = 64
 HEADS = {"vqa": "classification", "pretrain": "pretraining", "nlvr2": "classification"}
-LABELS = {"vqa": ANSWERS, "pretrain": 2, "nlvr2": 2}
 # Our metrics read what our heads give, and MMF would train for the yaml's epochs.
 RIVAL = {
     "model": "visual_bert",
@@ -37,6 +36,7 @@ RIVAL = {
     "training": {"max_epochs": None, "early_stop": {"criteria": "total_loss", "minimize": True}},
 }
 SPLITS = ("train", "val", "test")
+SAID = 40  # lines; torchrun says much after the error
 TIMER = "VISUALBERT_TIMER"  # as plugin/timer.py reads it, which only a process with MMF can import
 
 
@@ -45,13 +45,13 @@ class Contender(NamedTuple):
 
     Attributes:
         label: what the report calls it.
-        arguments: of `mmf_run`.
-        program: `mmf_run` itself.
+        arguments: as of `mmf_run`.
+        program: `mmf_run` itself, or the loop of who has none.
     """
 
     label: str
     arguments: list[str]
-    program: str
+    program: list[str]
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -74,6 +74,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "benchmark": "run",
         "workload": options.workload,
         "batch": options.batch,
+        "images": options.images,
+        "regions": options.regions,
         "updates": options.updates,
         "rounds": options.rounds,
         "contenders": figures,
@@ -82,42 +84,32 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def ratios(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """Ours against each rival: of an update, of the process's peak memory, of the time to the first update."""
-    found = {}
-    for ours in (label for label in figures if label.startswith("ours")):
-        for rival in (label for label in figures if not label.startswith("ours")):
-            one, other = figures[ours], figures[rival]
-            found[f"{ours}/{rival}"] = {
-                "time": one["seconds"]["median"] / other["seconds"]["median"],
-                "cpu": one["cpu_seconds"] / other["cpu_seconds"],
-                "memory": one["peak_mib"] / other["peak_mib"],
-                "first_update": one["first_update"] / other["first_update"],
-            }
-    return found
+    """Ours against each rival, and on several processes against one.
+
+    Of an update's time, of its CPU time in one process, of that process's peak memory, of the time to the first update.
+    """
+    own = [label for label in figures if label.startswith("ours")]
+    pairs = [(ours, rival) for ours in own for rival in figures if rival not in own]
+    pairs += [(more, one) for one in own for more in own if more.startswith(f"{one}_")]
+    return {f"{ours}/{rival}": ratio(figures[ours], figures[rival]) for ours, rival in pairs}
+
+
+def ratio(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, float]:
+    """One's figures against another's."""
+    return {
+        "time": one["seconds"]["median"] / other["seconds"]["median"],
+        "cpu": one["cpu_seconds"] / other["cpu_seconds"],
+        "memory": one["peak_mib"] / other["peak_mib"],
+        "first_update": one["first_update"] / other["first_update"],
+    }
 
 
 def prepare(options: argparse.Namespace, folder: Path) -> list[Contender]:
     """Makes the data, and the commands that train on them."""
-    workload, draw = WORKLOADS[options.workload], random.Random(options.seed)
-    config_file = project_configs() / workload.config
+    config_file = project_configs() / WORKLOADS[options.workload].config
     of_model = [word for word in options.overrides if word.startswith("model_config.")]
     config = read_config(config_file, of_model)
-    dataset = str(config.datasets)
-    section = plain(config, f"dataset_config.{dataset}")
-    made = words(draw)
-    world = WORLDS[options.workload](folder, IMAGES, length_of_text(options.workload, draw), made, draw)
-    write_store(
-        folder / "train.lmdb", world.images, section["max_regions"], config.model_config.visualbert.region_dimension
-    )
-    files = {
-        "annotations": {split: world.annotations for split in SPLITS},
-        "features": {split: ["train.lmdb"] for split in SPLITS},
-    }
-    vocabulary = write_vocabulary(folder / "vocab.txt", made)
-    own = {
-        "model_config": {"visualbert": {"bert": None, "tokenizer": str(vocabulary)}},
-        "dataset_config": {dataset: {**files, **world.section}},
-    }
+    own = write_data(options, config, folder)
     arguments = [
         f"env.data_dir={folder}",
         f"training.batch_size={options.batch}",
@@ -125,36 +117,70 @@ def prepare(options: argparse.Namespace, folder: Path) -> list[Contender]:
         "run_type=train",
         *(word for word in options.overrides if word not in of_model),
     ]
-    program = mmf_run(sys.executable)
-    ours = f"config={write_config(folder / 'run.yaml', config_file, own)}"
+    ours = [f"config={write_config(folder / 'run.yaml', config_file, own)}", *arguments]
+    dtypes, program = options.dtype.split(","), mmf_run(sys.executable)
     contenders = [
-        Contender(f"ours_{dtype}", [ours, *arguments, f"model_config.visualbert.precision={dtype}", *of_model], program)
-        for dtype in options.dtype.split(",")
+        Contender(
+            f"ours_{dtype}" + (f"_{processes}_processes" if processes > 1 else ""),
+            [*ours, f"model_config.visualbert.precision={dtype}", *of_model],
+            [*(torchrun_here(processes) if processes > 1 else ()), *program],
+        )
+        for dtype in dtypes
+        for processes in map(int, options.processes.split(","))
     ]
     if "mmf" in rivals(options):
         own["model_config"]["visual_bert"] = rival_settings(options.workload, config)
-        theirs = f"config={write_config(folder / 'mmf.yaml', config_file, {**own, **RIVAL})}"
-        contenders.append(Contender("mmf_fp32", [theirs, *arguments], mmf_run(options.mmf_python or sys.executable)))
+        config_of_mmf = f"config={write_config(folder / 'mmf.yaml', config_file, {**own, **RIVAL})}"
+        contenders.append(
+            Contender("mmf_fp32", [config_of_mmf, *arguments], mmf_run(options.mmf_python or sys.executable))
+        )
+    if "hf" in rivals(options):
+        loop = [sys.executable, "-m", "mmf_visualbert.benchmark.transformers_run", options.workload]
+        of_mmf = ("training.max_updates=", "run_type=")  # keys that no yaml of ours has
+        theirs = [word for word in (*ours, *of_model) if not word.startswith(of_mmf)]
+        contenders += [Contender(f"hf_{dtype}", theirs, [*loop, dtype, str(options.updates + 1)]) for dtype in dtypes]
     return contenders
 
 
-def mmf_run(python: str) -> str:
+def write_data(options: argparse.Namespace, config: DictConfig, folder: Path) -> dict[str, Any]:
+    """Makes a workload's data; gives what a configuration has to say so that they are read."""
+    draw, make = random.Random(options.seed), WORLDS[options.workload]
+    dataset = str(config.datasets)
+    made = words(draw)
+    lengths = length_of_text(options.workload, draw)
+    world = make(folder, options.images, lengths, made, draw)
+    regions = options.regions or plain(config, f"dataset_config.{dataset}")["max_regions"]
+    write_store(folder / "train.lmdb", world.images, regions, config.model_config.visualbert.region_dimension)
+    # MMF evaluates at the end of a run even where nobody asks for it: on little.
+    (folder / "val").mkdir()
+    evaluated = [f"val/{name}" for name in make(folder / "val", 2, lengths, made, draw).annotations]
+    files = {
+        "annotations": {"train": world.annotations, "val": evaluated, "test": evaluated},
+        "features": {split: ["train.lmdb"] for split in SPLITS},
+    }
+    vocabulary = write_vocabulary(folder / "vocab.txt", made)
+    return {
+        "model_config": {"visualbert": {"bert": None, "tokenizer": str(vocabulary)}},
+        "dataset_config": {dataset: {**files, **world.section}},
+    }
+
+
+def mmf_run(python: str) -> list[str]:
     """The program of the environment that a Python belongs to."""
-    return str(Path(python).with_name("mmf_run"))
+    return [str(Path(python).with_name("mmf_run"))]
 
 
 def rivals(options: argparse.Namespace) -> list[str]:
     """The rivals that were asked for.
 
     Raises:
-        InputError: for one that has no run of its own.
+        InputError: for one that cannot do the workload.
     """
     asked = [rival for rival in (options.against or "").split(",") if rival]
+    able = WORKLOADS[options.workload].rivals
     for rival in asked:
-        if rival != "mmf":
-            raise InputError(
-                f"--against {rival}: mmf alone has a run of its own; visualbert benchmark train measures a step of hf"
-            )
+        if rival not in able:
+            raise InputError(f"--against {rival}: {', '.join(able)} can do {options.workload} too; name these")
     return asked
 
 
@@ -174,18 +200,20 @@ def write_config(path: Path, shipped: Path, own: Mapping[str, Any]) -> Path:
 
 
 def measure(contender: Contender, folder: Path, updates: int) -> dict[str, Any]:
-    """One run, in a process of its own, as a user starts it."""
+    """One run, as a user starts it."""
     timer = folder.with_suffix(".json")
     command = [
-        contender.program,
+        *contender.program,
         *contender.arguments,
         f"env.save_dir={folder}",
     ]
     environment = {**os.environ, TIMER: str(timer)}
     ended = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     if ended.returncode:
-        said = (ended.stderr.strip() or ended.stdout.strip()).splitlines()[-1:]
-        raise InputError(f"the run {contender.label} ended with code {ended.returncode}: {' '.join(said)}")
+        print("\n".join((ended.stderr.strip() or ended.stdout.strip()).splitlines()[-SAID:]), file=sys.stderr)
+        raise InputError(
+            f"the run {contender.label} ended with code {ended.returncode}; what it said last stands above"
+        )
     timed = read_json(timer)
     if len(timed["updates"]) != updates:
         raise InputError(f"the run {contender.label} made {len(timed['updates']) + 1} updates of {updates + 1}")

@@ -49,3 +49,4 @@ WORKLOADS = {
     "vcr_answer": Workload("vcr", "defaults", None, rivals=()),
     "vcr_rationale": Workload("vcr", "rationale", None, rivals=()),
 }
+LABELS = {"vqa": ANSWERS, "pretrain": 2, "nlvr2": 2}

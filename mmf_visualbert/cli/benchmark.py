@@ -2,7 +2,7 @@
 
 visualbert benchmark train --against mmf,hf --mmf-python RIVAL/bin/python --json benchmarks/train_vqa_cpu.json
 visualbert benchmark train --workload vcr_answer --annotations vcr/train.jsonl --rounds 2
-visualbert benchmark run --task vqa --against mmf --dtype fp32,bf16 --json benchmarks/run_vqa_cpu.json
+visualbert benchmark run --task vqa --against mmf,hf --dtype fp32 --json benchmarks/run_vqa_cpu.json
 visualbert benchmark features --json benchmarks/features_cpu.json
 visualbert benchmark analysis --json benchmarks/analysis_cpu.json
 visualbert benchmark table README.md docs/speed.md
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_steps(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workload", default="vqa", choices=list(WORKLOADS))
     parser.add_argument("--against", help="rivals, by comma: mmf, hf; default: hf where it can")
-    parser.add_argument("--dtype", default="fp32", help="of ours, by comma: fp32, bf16")
+    parser.add_argument("--dtype", default="fp32", help="by comma: fp32, bf16; of a rival, where it can")
     parser.add_argument("--batch", type=int, default=8, help="texts; of VCR questions, of four sequences each")
     parser.add_argument("--regions", type=int, help="of an image; default: as the shipped yaml has it")
     parser.add_argument(
@@ -58,12 +58,15 @@ def _add_steps(parser: argparse.ArgumentParser) -> None:
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workload", "--task", default="vqa", choices=["vqa", "pretrain", "nlvr2"])
-    parser.add_argument("--against", help="mmf: MMF's own visual_bert on the same data; default: nobody")
+    parser.add_argument("--against", help="by comma, on the same data: mmf (visual_bert), hf (its own loop)")
     parser.add_argument("--mmf-python", help="Python of another environment for it; default: this one")
-    parser.add_argument("--dtype", default="fp32", help="of ours, by comma: fp32, bf16")
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--dtype", default="fp32", help="by comma: fp32, bf16; of a rival, where it can")
+    parser.add_argument("--batch", type=int, default=16, help="of all processes together")
+    parser.add_argument("--processes", default="1", help="of ours, by comma; 1,2: one, and two that share a batch")
     parser.add_argument("--updates", type=int, default=5, help="that count, of each run")
     parser.add_argument("--rounds", type=int, default=2, help="runs of each contender")
+    parser.add_argument("--images", type=int, default=64, help="that the data have, with five texts each")
+    parser.add_argument("--regions", type=int, help="of an image; default: as the shipped yaml has it")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of mmf_run, the last word")
 

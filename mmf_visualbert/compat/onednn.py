@@ -12,6 +12,11 @@ def has_switch() -> bool:
     return torch.backends.mkldnn.is_available() and getattr(_matmul(), "fp32_precision", None) is not None
 
 
+def has_bf16_products() -> bool:
+    """Whether this CPU multiplies in bf16; torch emulates it where not."""
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
 def switch_on() -> None:
     """fp32 products of this process go to oneDNN; in which precision it computes them depends on the CPU."""
     _matmul().fp32_precision = "bf16"

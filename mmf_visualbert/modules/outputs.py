@@ -9,6 +9,7 @@ from mmf_visualbert.contracts import Batch, Head
 from mmf_visualbert.modules.batch import visual_bert_inputs
 from mmf_visualbert.modules.on_host import host_view
 from mmf_visualbert.modules.parts import ModelParts
+from mmf_visualbert.modules.precision import in_precision
 
 
 def outputs_of(parts: ModelParts, batch: Batch, hide_regions: bool = False) -> dict[str, Tensor]:
@@ -24,8 +25,7 @@ def outputs_of(parts: ModelParts, batch: Batch, hide_regions: bool = False) -> d
     Raises:
         InputError: for shapes that do not fit the model or each other.
     """
-    device = batch["input_ids"].device.type
-    with torch.autocast(device, torch.bfloat16, enabled=parts.precision == "bf16"):
+    with in_precision(parts.precision, batch["input_ids"].device.type):
         return dict(_outputs(parts, batch, hide_regions))
 
 

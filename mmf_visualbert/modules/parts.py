@@ -7,10 +7,9 @@ from mmf_visualbert import catalog
 from mmf_visualbert.contracts import Head, RegionEncoder
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.modules.build import bert_config, bert_weights, build_head, build_visual_bert, model_facts
+from mmf_visualbert.modules.precision import PRECISIONS
 from mmf_visualbert.modules.products import choose_products
 from mmf_visualbert.modules.visual_bert import VisualBertEncoder
-
-PRECISIONS = ("fp32", "bf16")
 
 
 class ModelParts(NamedTuple):

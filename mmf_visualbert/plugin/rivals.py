@@ -36,6 +36,7 @@ class MmfVisualBert:
             OmegaConf.create(mmf_config(heads[workload], labels, sample["region_features"].size(-1)))
         )
         self.model.build()
+        self.model.init_losses()  # rc10 asks for them although there are none
         self.model.to(device)
         self.sample_list, self.workload, self.sample = SampleList, workload, sample
         images = 2 if workload == "nlvr2" else 1

@@ -8,7 +8,8 @@ import pytest
 import torch
 from mmf_runs import first_batch, load_trainer
 
-from mmf_visualbert.benchmark import table, whole_run
+from mmf_visualbert.benchmark import table, transformers_run, whole_run
+from mmf_visualbert.benchmark.transformers_rival import Transformers
 from mmf_visualbert.cli.benchmark import add_arguments
 from mmf_visualbert.cli.main import main
 from mmf_visualbert.errors import InputError
@@ -64,12 +65,14 @@ def test_a_table_of_runs(tmp_path, capsys):
     figures = {"seconds": {"median": 2.0, "min": 1.0, "max": 3.0}, "cpu_seconds": 4.0, "first_update": 9.0}
     figures |= {"peak_mib": 1234.4, "shares": {"data": 0.01, "model": 0.94, "loop": 0.05}}
     measured = {"benchmark": "run", "workload": "vqa", "batch": 16, "contenders": {"ours_fp32": figures}}
+    measured["machine"] = {"cpu": "a CPU", "threads": 2, "gpu": None, "instructions": "AVX2"}
     (folder / "run.json").write_text(json.dumps(measured))
     page.write_text("before\n<!-- table: runs -->\nold\n<!-- end of table -->\nafter\n")
     assert main(["benchmark", "table", str(page), "--folder", str(folder)]) == 0
     before, *_, row, _, after = page.read_text().splitlines()
     assert (before, after) == ("before", "after") and "old" not in page.read_text()
-    assert row == "| vqa, 16 questions | ours, fp32 | 2.00 | 4.00 | 9.0 | 1,234 | 1.0 % | 94.0 % | 5.0 % |"
+    who = "vqa, 16 questions | a CPU, 2 threads, AVX2 | ours, fp32"
+    assert row == f"| {who} | 2.00 | 4.00 | 9.0 | 1,234 | 1.0 % | 94.0 % | 5.0 % |"
     assert main(["benchmark", "table", str(page), "--folder", str(folder)]) == 0
     assert capsys.readouterr().out.endswith("changed: nothing\n")
 
@@ -83,10 +86,41 @@ def test_the_pages_have_the_figures_that_were_measured(page):
 def test_a_page_without_a_table_and_an_unknown_one_are_refused():
     with pytest.raises(InputError, match=r"p.md has no <!-- table: name -->"):
         table.drawn("nothing", [], "p.md")
-    with pytest.raises(InputError, match="asks for the table 'speeds'; name one of steps, memory, runs"):
+    with pytest.raises(InputError, match="asks for the table 'speeds'; name one of steps, memory, peak, runs"):
         table.drawn("<!-- table: speeds -->\n<!-- end of table -->", [], "p.md")
 
 
-def test_who_has_no_run_is_refused(capsys):
-    assert main(["benchmark", "run", "--against", "hf"]) == 2
-    assert "--against hf: mmf alone has a run of its own" in capsys.readouterr().err
+def test_several_processes_are_measured_beside_one(tmp_path):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    contenders = whole_run.prepare(parser.parse_args(["run", "--processes", "1,2", *SMALL]), tmp_path)
+    assert [contender.label for contender in contenders] == ["ours_fp32", "ours_fp32_2_processes"]
+    assert contenders[1].program[1:-1] == [
+        *("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--no-python")
+    ]
+    assert contenders[0].arguments == contenders[1].arguments and contenders[0].program == contenders[1].program[-1:]
+    figures = {"seconds": {"median": 2.0}, "cpu_seconds": 4.0, "first_update": 9.0, "peak_mib": 10.0}
+    of_two = {**figures, "seconds": {"median": 1.5}, "cpu_seconds": 2.0}
+    ratios = whole_run.ratios({"ours_fp32": figures, "ours_fp32_2_processes": of_two})
+    expected = {"time": 0.75, "cpu": 0.5, "memory": 1.0, "first_update": 1.0}
+    assert ratios == {"ours_fp32_2_processes/ours_fp32": expected}
+
+
+def test_who_cannot_do_it_is_refused(capsys):
+    assert main(["benchmark", "run", "--against", "jax"]) == 2
+    assert "--against jax: hf, mmf can do vqa too" in capsys.readouterr().err
+
+
+def test_transformers_learn_from_the_same_made_data(tmp_path, monkeypatch):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    words = ["run", "--task", "vqa", "--against", "hf", "--batch", "2", "--updates", "1", *SMALL]
+    contenders = whole_run.prepare(parser.parse_args([*words, "training.num_workers=0"]), tmp_path)
+    assert [contender.label for contender in contenders] == ["ours_fp32", "hf_fp32"]
+    *_, workload, dtype, updates = contenders[1].program
+    monkeypatch.setattr("sys.argv", ["loop", workload, dtype, updates, *contenders[1].arguments, "env.save_dir=save"])
+    losses = []
+    loss = Transformers.loss
+    monkeypatch.setattr(Transformers, "loss", lambda self: losses.append(loss(self)) or losses[-1])
+    transformers_run.main()
+    assert len(losses) == 2 and all(torch.isfinite(each) for each in losses)

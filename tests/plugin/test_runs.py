@@ -62,20 +62,26 @@ def test_early_stopping_ends_in_two_processes(two_processes, tmp_path):
     assert updates(tmp_path / "save") == 3
 
 
-def test_one_two_and_four_processes_learn_the_same(tmp_path):
-    """Without dropout, whose draws are each process's own."""
-    curves = []
-    for number in (1, 2, 4):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        words = [f"config={WORDS}", f"env.user_dir={PROJECT}", f"env.save_dir={folder}", "training.seed=1"]
-        words += ["training.log_interval=1", "model_config.visualbert.dropout=0.0"]
-        done = warm.start_together("mmf_run", words, folder, 300, warm.ranks(number) if number > 1 else [{}])
-        assert [one.code for one in done] == [0] * number, [one.said[-2000:] for one in done]
-        rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-        curves.append([row["train/total_loss"] for row in rows if row["split"] == "train"])
-    assert len(curves[0]) == 6 and curves[0][0] != curves[0][-1]
-    assert curves[1] == pytest.approx(curves[0], rel=1e-5) and curves[2] == pytest.approx(curves[0], rel=1e-5)
+def curve(folder: Path, *words: str, processes: int = 1) -> list[float]:
+    """The loss of each update of a run without dropout, whose draws are each process's own."""
+    folder.mkdir()
+    words = (f"config={WORDS}", f"env.user_dir={PROJECT}", f"env.save_dir={folder}", "training.seed=1", *words)
+    words += ("training.log_interval=1", "model_config.visualbert.dropout=0.0")
+    done = warm.start_together("mmf_run", [*words], folder, 300, warm.ranks(processes) if processes > 1 else [{}])
+    assert [one.code for one in done] == [0] * processes, [one.said[-2000:] for one in done]
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [row["train/total_loss"] for row in rows if row["split"] == "train"]
+
+
+def test_processes_and_layouts_learn_the_same(tmp_path):
+    """One, two and four processes, with padding and without."""
+    one = curve(tmp_path / "one")
+    assert len(one) == 6 and one[0] != one[-1]
+    for processes in (2, 4):
+        assert curve(tmp_path / str(processes), processes=processes) == pytest.approx(one, rel=1e-5)
+    for attention in ("packed", "sdpa", "eager"):
+        found = curve(tmp_path / attention, f"model_config.visualbert.attention={attention}")
+        assert found == pytest.approx(one, rel=1e-5)
 
 
 def test_no_step_runs_under_anomaly_detection(run_words, monkeypatch):
