@@ -44,7 +44,7 @@ def read(folder: Path) -> list[Found]:
     files = sorted(folder.glob("*.json"))
     if not files:
         raise InputError(f"{folder} holds no .json; name the folder of the measured figures with --folder")
-    return [found for found in map(read_json, files) if found.get("contenders")]
+    return [found for found in map(read_json, files) if found.get("contenders") or found.get("benchmark") == "target"]
 
 
 def drawn(page: str, found: Sequence[Found], name: str) -> str:
@@ -111,11 +111,26 @@ def runs(found: Sequence[Found]) -> str:
     return "\n".join(_row(row) for row in rows)
 
 
+def records(found: Sequence[Found]) -> str:
+    """How long a run took to the fixed target, the first record first."""
+    reached = sorted((each for each in found if each.get("benchmark") == "target"), key=lambda each: each["date"])
+    table = [[*RECORD_COLUMNS], ["---"] * len(RECORD_COLUMNS)]
+    for each in reached:
+        target = f"{100 * each['target']:.0f} %"
+        figures = [f"{each['seconds']:.1f}", f"{each['cpu_seconds']:.1f}", str(each["update"])]
+        table.append([each["date"], target, *figures, _machine(each), each["change"], f"`{each['command']}`"])
+    return "\n".join(_row(row) for row in table)
+
+
+RECORD_COLUMNS = ("date", "target", "seconds", "of the CPU", "updates", "machine", "change", "command")
 RUN_COLUMNS = (
     *("`mmf_run`", "machine", "who", "s an update", "s of the CPU", "first update after", "MiB"),
     *("data", "model", "loop"),
 )
-TABLES: dict[str, Callable[[Sequence[Found]], str]] = {"steps": steps, "memory": memory, "peak": peak, "runs": runs}
+TABLES: dict[str, Callable[[Sequence[Found]], str]] = {
+    **{"steps": steps, "memory": memory, "peak": peak},
+    **{"runs": runs, "records": records},
+}
 
 
 def _place(found: Found) -> tuple[int, int]:

@@ -3,9 +3,10 @@
 visualbert benchmark train --against mmf,hf --mmf-python RIVAL/bin/python --json benchmarks/train_vqa_cpu.json
 visualbert benchmark train --workload vcr_answer --annotations vcr/train.jsonl --rounds 2
 visualbert benchmark run --task vqa --against mmf,hf --dtype fp32 --json benchmarks/run_vqa_cpu.json
+visualbert benchmark target --accuracy 0.8 --change "what is new" --json benchmarks/target_1.json
 visualbert benchmark features --json benchmarks/features_cpu.json
 visualbert benchmark analysis --json benchmarks/analysis_cpu.json
-visualbert benchmark table README.md docs/speed.md
+visualbert benchmark table README.md docs/speed.md benchmarks/records.md
 
 `train` and `infer` build our model from the yaml that ships, with random weights. RIVAL is an environment in which
 MMF's own visual_bert works (MMF main, transformers 4.41, numpy < 2) and this package can be imported. `run` starts
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_steps(commands.add_parser("train", help="a step of training: forward, loss, backward, clipping, optimizer"))
     _add_steps(commands.add_parser("infer", help="a step of inference"))
     _add_run(commands.add_parser("run", help="mmf_run itself, from its start to its updates"))
+    _add_target(commands.add_parser("target", help="how long a run takes to an accuracy on the sample world"))
     _add_features(commands.add_parser("features", help="reading region features, beside MMF's reader and numpy"))
     _add_extract(commands.add_parser("extract", help="images to a store, beside the bare detectron2 model"))
     _add_samples(commands.add_parser("samples", help="samples a second that one core makes for training"))
@@ -68,6 +70,14 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=int, default=64, help="that the data have, with five texts each")
     parser.add_argument("--regions", type=int, help="of an image; default: as the shipped yaml has it")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of mmf_run, the last word")
+
+
+def _add_target(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--accuracy", type=float, default=0.8, help="of VQA's val, as a fraction (%(default)s)")
+    parser.add_argument("--change", default="", help="what is new since the last record, in words")
+    parser.add_argument("--interval", type=int, default=50, help="updates between evaluations (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of mmf_run, the last word")
 
 

@@ -77,7 +77,7 @@ def test_a_table_of_runs(tmp_path, capsys):
     assert capsys.readouterr().out.endswith("changed: nothing\n")
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/speed.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/speed.md", "benchmarks/records.md"])
 def test_the_pages_have_the_figures_that_were_measured(page):
     text = (ROOT / page).read_text()
     assert table.drawn(text, table.read(ROOT / "benchmarks"), page) == text, "run visualbert benchmark table"
@@ -86,7 +86,7 @@ def test_the_pages_have_the_figures_that_were_measured(page):
 def test_a_page_without_a_table_and_an_unknown_one_are_refused():
     with pytest.raises(InputError, match=r"p.md has no <!-- table: name -->"):
         table.drawn("nothing", [], "p.md")
-    with pytest.raises(InputError, match="asks for the table 'speeds'; name one of steps, memory, peak, runs"):
+    with pytest.raises(InputError, match="asks for the table 'speeds'; name one of steps, memory, peak, runs, records"):
         table.drawn("<!-- table: speeds -->\n<!-- end of table -->", [], "p.md")
 
 
