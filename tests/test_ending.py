@@ -40,7 +40,9 @@ def test_another_broken_pipe_is_not_hidden():
 
 
 def python(body):
-    script = f"import sys, time\nfrom mmf_visualbert.ending import finish\n{body}"
+    # What is started in the background ignores the key, and hands that on.
+    script = "import signal, sys, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    script += f"from mmf_visualbert.ending import finish\n{body}"
     return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

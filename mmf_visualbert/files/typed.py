@@ -4,9 +4,10 @@ A schema is a `msgspec.Struct`: fields that it does not name are passed over, un
 with the file, the record, the field and what was there. No number is NaN, infinite or cut to another type.
 """
 
+import functools
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -29,6 +30,8 @@ Pixels = Annotated[int, Meta(ge=1, le=1 << 20)]
 """A side of an image."""
 
 T = TypeVar("T")
+
+AT_ONCE = 256  # records of a list; a call for each would take longer than reading it
 
 # An escape of JSON: two that are one character, half a character (group 1), or any other.
 _ESCAPE = re.compile(
@@ -61,6 +64,7 @@ class Schema(Generic[T]):
         self.called = called
         self._kind = kind
         self._decoder = msgspec.json.Decoder(kind)
+        self._several = msgspec.json.Decoder(list[kind])  # type: ignore[valid-type]  # known when it runs
 
     def read(self, path: str | Path) -> T:
         """The one value of a file, plain or gzipped.
@@ -101,6 +105,21 @@ class Schema(Generic[T]):
             return self._decoder.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return self._decode_again(bytes(raw), where, error)
+
+    def decode_several(self, raw: Sequence[bytes | msgspec.Raw], name: Callable[[int], str]) -> Iterable[T]:
+        """The values of several texts in JSON, at once where all of them fit.
+
+        Args:
+            raw: each in UTF-8.
+            name: of the one at a place, for messages.
+
+        Raises:
+            InputError: naming the first that is no JSON, or does not fit.
+        """
+        try:
+            return self._several.decode(b"[%b]" % b",".join(map(bytes, raw)))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return (self.decode(record, name(place)) for place, record in enumerate(raw))
 
     def _decode_again(self, raw: bytes, where: str, error: Exception) -> T:
         """What did not fit, with halves of characters made whole; or the sentence about it."""
@@ -147,7 +166,7 @@ class Schema(Generic[T]):
 
 
 def records_of(path: str | Path, field: str, raw: Sequence[msgspec.Raw], schema: Schema[T]) -> Iterator[T]:
-    """The records of a list that was read as raw JSON: one after the other, so that one is in memory.
+    """The records of a list that was read as raw JSON: some at a time, so that few are in memory.
 
     Args:
         path: the file, as messages name it.
@@ -158,7 +177,13 @@ def records_of(path: str | Path, field: str, raw: Sequence[msgspec.Raw], schema:
     Raises:
         InputError: naming the first that does not fit.
     """
-    return (schema.decode(record, f"{path}, {field}[{number}]") for number, record in enumerate(raw))
+    for start in range(0, len(raw), AT_ONCE):
+        named = functools.partial(_named, path, field, start)
+        yield from schema.decode_several(raw[start : start + AT_ONCE], named)
+
+
+def _named(path: str | Path, field: str, start: int, place: int) -> str:
+    return f"{path}, {field}[{start + place}]"
 
 
 def _no_json(raw: bytes, where: str, error: Exception) -> InputError:

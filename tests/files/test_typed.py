@@ -9,7 +9,7 @@ import pytest
 from msgspec import Meta
 
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.files.typed import Name, Number, Pixels, Schema, Text, records_of
+from mmf_visualbert.files.typed import AT_ONCE, Name, Number, Pixels, Schema, Text, records_of
 
 
 class Record(msgspec.Struct):
@@ -80,6 +80,19 @@ def test_files_of_one_value_and_of_lines(tmp_path):
     raw = Schema(Holder).read(path).records
     with pytest.raises(InputError, match=r"whole\.json, records\[1\]: id is 2\.5"):
         list(records_of(path, "records", raw, RECORD))
+
+
+def test_a_long_list_is_read_in_parts_and_its_faults_are_named_alike():
+    count = 2 * AT_ONCE + 9
+    good = [b'{"id": %d}' % number for number in range(count)]
+    assert [one.id for one in records_of("f.json", "records", good, RECORD)] == list(range(count))
+    broken = [*good]
+    broken[AT_ONCE + 1], broken[-1] = b'{"id": true}', b"{}"
+    read = records_of("f.json", "records", broken, RECORD)
+    with pytest.raises(InputError, match=rf"^f.json, records\[{AT_ONCE + 1}\]: id is true"):
+        list(read)
+    half = [*good[:-1], rb'{"id": 1, "text": "a\ud800"}']
+    assert [*records_of("f.json", "records", half, RECORD)][-1].text == "a\ufffd"
 
 
 def test_records_of_pickles_have_numpys_numbers_too():

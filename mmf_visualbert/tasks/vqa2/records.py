@@ -151,7 +151,7 @@ def read_questions(paths: Sequence[Path], labelled: bool) -> VQA2Questions:
     if not questions.ids:
         raise InputError(f"{', '.join(map(str, paths))} hold no questions; name a question file beside the annotations")
     read = questions.columns(paths)
-    _check_questions(read)
+    _check_questions(read, questions.empty)
     if annotations.ids:
         read.annotations = _joined(read, annotations, paths)
     elif labelled:
@@ -193,8 +193,11 @@ class _Questions:
         self.image_names: list[str] = []
         self.texts: list[str] = []
         self.files: list[int] = []
+        self.empty: int | None = None
 
     def add(self, question_id: int, image: Image, text: str, file: int) -> None:
+        if self.empty is None and not text.strip(" \t\n?"):
+            self.empty = len(self.ids)
         self.ids.append(question_id)
         self.image_ids.append(image.number)
         self.image_names.append(image.name)
@@ -212,11 +215,19 @@ class _Questions:
         )
 
 
+class _Numbers(dict[str, int]):
+    """Numbers what is asked for in the order of the first times: four million answers, most of them known."""
+
+    def __missing__(self, answer: str) -> int:
+        number = self[answer] = len(self)
+        return number
+
+
 class _Annotations:
     """Annotations while they are read; `table` numbers the different answers."""
 
     def __init__(self) -> None:
-        self.table: dict[str, int] = {}
+        self.table = _Numbers()
         self.ids: list[int] = []
         self.files: list[int] = []
         self.answers: list[Sequence[int]] = []
@@ -225,9 +236,8 @@ class _Annotations:
 
     def add(self, question_id: int, answers: Sequence[str], majority: str, answer_type: int, file: int) -> None:
         self.ids.append(question_id)
-        table = self.table
-        self.answers.append([table.setdefault(answer, len(table)) for answer in answers])
-        self.majority.append(table.setdefault(majority, len(table)))
+        self.answers.append([*map(self.table.__getitem__, answers)])
+        self.majority.append(self.table[majority])
         self.types.append(answer_type)
         self.files.append(file)
 
@@ -262,10 +272,9 @@ def _read_official(path: Path, file: int, questions: _Questions, annotations: _A
 
 
 def _add_official_annotation(record: Annotation, where: str, file: int, annotations: _Annotations) -> None:
-    answers = [
-        one.answer if type(one.answer) is str else spelled(one.answer, f"answers[{place}].answer", where)
-        for place, one in enumerate(record.answers)
-    ]
+    answers = [one.answer for one in record.answers if type(one.answer) is str]
+    if len(answers) < len(record.answers):
+        answers = [spelled(one.answer, f"answers[{place}].answer", where) for place, one in enumerate(record.answers)]
     stated = record.multiple_choice_answer
     majority = majority_of(answers) if stated is None else spelled(stated, "multiple_choice_answer", where)
     annotations.add(record.question_id, answers, majority, type_index(record.answer_type, majority, where), file)
@@ -296,16 +305,15 @@ def _add_imdb_record(
         annotations.add(record.question_id, answers, majority, type_index(None, majority, where), file)
 
 
-def _check_questions(questions: VQA2Questions) -> None:
+def _check_questions(questions: VQA2Questions, empty: int | None) -> None:
     order = np.argsort(questions.question_ids, kind="stable")
     ordered = questions.question_ids[order]
     twice = np.flatnonzero(ordered[1:] == ordered[:-1])
     if len(twice):
         first, second = (questions.name(int(order[twice[0] + i])) for i in (0, 1))
         raise InputError(f"{second} is there already, as {first}; name each file once, or drop one of the two records")
-    for index, text in enumerate(questions.texts):
-        if not text.strip(" \t\n?"):
-            raise InputError(f"{questions.name(index)} is empty; write the question, or drop the record")
+    if empty is not None:
+        raise InputError(f"{questions.name(empty)} is empty; write the question, or drop the record")
 
 
 def _joined(questions: VQA2Questions, annotations: _Annotations, paths: Sequence[Path]) -> VQA2Annotations:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import table_world
 import torch
-from mmf_runs import CONFIGS, first_batch, load_trainer, write_config
+from mmf_runs import CONFIGS, dataset_of, first_batch, load_trainer, write_config
 from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional
 
@@ -24,7 +24,7 @@ def test_balanced_weights_are_scikit_learns(small_world, tmp_path):
         env={"data_dir": str(small_world), "save_dir": str(tmp_path / "save")},
     )
     trainer = load_trainer(run, "training.batch_size=16")
-    dataset = trainer.dataset_loader.train_dataset.datasets[0].dataset
+    dataset = dataset_of(trainer, "train")
     targets = np.array([int(dataset[row]["targets"]) for row in range(len(dataset))])
     classes = np.unique(targets)
     weights = torch.ones(len(dataset.names))
