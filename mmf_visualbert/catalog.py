@@ -166,6 +166,7 @@ def get(kind: str, name: str) -> Callable[..., Any]:
 
 def names(kind: str) -> list[str]:
     """All names registered under `kind`, sorted."""
+    import_parts()
     return sorted(_parts[kind])
 
 

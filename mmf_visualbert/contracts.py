@@ -340,6 +340,40 @@ class OneAnswer(NamedTuple):
     join: Callable[[Batch, Batch], Sample] | None = None
 
 
+class ChoiceQuestion(NamedTuple):
+    """A text with candidates, of which one goes with it.
+
+    Attributes:
+        text: what is asked.
+        candidates: two or more.
+        image: its regions, or what `OneChoice.ask` takes of a scene; None for a text alone.
+        where: what errors call the image.
+    """
+
+    text: Any
+    candidates: Sequence[Any]
+    image: Any = None
+    where: str = "the image"
+
+
+class OneChoice(NamedTuple):
+    """How a task's model chooses among candidates.
+
+    Attributes:
+        head: the registered head that scores them.
+        ask: (model, question, settings) -> its sample, texts (C, T).
+        settings: of the dataset, which `ask` is given.
+        scenes: its images come with what they show, in place of a detector's regions.
+        candidates: how many there are; None for any number.
+    """
+
+    head: str
+    ask: Callable[[TrainedModel, ChoiceQuestion, Mapping[str, Any]], Sample]
+    settings: tuple[str, ...] = ()
+    scenes: bool = False
+    candidates: int | None = None
+
+
 class GoldBoxes(NamedTuple):
     """Boxes that a data set gives for a part of a text.
 
@@ -367,6 +401,7 @@ class Depicted(NamedTuple):
         kind: of the example, for filters; empty where the data set knows none.
         gold: answers that are right; empty where they are not known.
         boxes: that the data set gives.
+        candidates: of which the task's `OneChoice` head chooses in the sample; empty for other tasks.
     """
 
     name: str
@@ -376,6 +411,7 @@ class Depicted(NamedTuple):
     kind: str = ""
     gold: tuple[str, ...] = ()
     boxes: tuple[GoldBoxes, ...] = ()
+    candidates: tuple[str, ...] = ()
 
 
 class Phase(NamedTuple):
@@ -484,6 +520,7 @@ class Task:
         loads: what each phase of the paper has to get through.
         merge: two models that answer together; None where one does.
         depict: (its dataset, index) -> the example as a page shows it; None where no page can.
+        choice: how its model chooses among candidates; None where it does not.
     """
 
     name: str
@@ -498,3 +535,4 @@ class Task:
     loads: Mapping[str, Load] = field(default_factory=dict)
     merge: Merge | None = None
     depict: Callable[[Any, int], Depicted] | None = None
+    choice: OneChoice | None = None

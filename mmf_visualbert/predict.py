@@ -76,8 +76,8 @@ class Predictor:
         if not ways or parts.region_encoder is not None:
             raise InputError(
                 f"one answer needs a model with one of {', '.join(sorted({way.head for way in known}))} that reads "
-                f"stored regions, and this one has {', '.join(parts.heads)}; VCR's models answer whole files: "
-                "visualbert vcr leaderboard"
+                f"stored regions, and this one has {', '.join(parts.heads)}; VCR's models choose among candidates: "
+                "VisualBERT.choose, visualbert predict --choices, and for whole files visualbert vcr leaderboard"
             )
         self.way: OneAnswer = ways[0]
         # In pre-training too, a text is read with as many images as in its task.

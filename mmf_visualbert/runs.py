@@ -16,7 +16,7 @@ from mmf_visualbert.files import read_torch, require, unwrapped
 from mmf_visualbert.modules.batch import visual_bert_inputs
 from mmf_visualbert.modules.heads.masked_lm import MaskedLMOutput
 from mmf_visualbert.modules.outputs import rows_read
-from mmf_visualbert.modules.parts import ModelParts, build_parts
+from mmf_visualbert.modules.parts import ModelParts, build_parts, without_download
 from mmf_visualbert.modules.precision import in_precision
 from mmf_visualbert.modules.visual_bert import VisualBertEncoder
 from mmf_visualbert.places import MODEL_YAML
@@ -29,6 +29,7 @@ from mmf_visualbert.tasks.learnt import answers_in
 from mmf_visualbert.yaml_config import container, merge, read_yaml, refuse_references
 
 PREFIX = "visual_bert."
+REGIONS = 100  # of an image, where nothing says otherwise (Appendix A)
 MOST = 1 << 20  # of layers, units, words: what a file may ask for
 
 
@@ -43,8 +44,7 @@ class LoadedModel:
 
     def __init__(self, parts: ModelParts, text: TextAssembler, regions: RegionFeatures) -> None:
         self.parts, self.text, self.regions = parts, text, regions
-        for module in (parts.visual_bert, *parts.heads.values()):
-            module.eval()
+        self._modules = modules_of(parts).eval()
 
     @property
     def device(self) -> torch.device:
@@ -57,8 +57,7 @@ class LoadedModel:
 
     def to(self, device: str | torch.device) -> None:
         """Moves the weights."""
-        for module in (self.parts.visual_bert, *self.parts.heads.values()):
-            module.to(device)
+        self._modules.to(device)
 
     @torch.inference_mode()
     def run(self, head: str, samples: Sequence[Sample], batch_size: int = 32) -> list[Any]:
@@ -74,8 +73,10 @@ class LoadedModel:
             chosen = [samples[number] for number in numbers]
             batch = {name: torch.stack([one[name] for one in chosen]).to(self.device) for name in chosen[0]}
             with in_precision(self.parts.precision, self.device.type):
+                made = None if self.parts.region_encoder is None else self.parts.region_encoder(batch)
                 rows = rows_read([self.parts.heads[head]], batch)
-                encoded = self.parts.visual_bert(*visual_bert_inputs(batch), last_layer_rows=rows)
+                inputs = visual_bert_inputs(batch, None if made is None else made.features)
+                encoded = self.parts.visual_bert(*inputs, last_layer_rows=rows)
                 output = self.parts.heads[head](encoded, batch)
             outputs.update(zip(numbers, separate(output, len(numbers)), strict=True))
         return [outputs[number] for number in range(len(samples))]
@@ -154,19 +155,25 @@ def read_model(checkpoint: Path, vocabulary: Path | None = None, overrides: Sequ
         raise InputError(
             f"{checkpoint} is no checkpoint of a run of VisualBERT ({error}); name its best.ckpt"
         ) from error
-    if not region_processor:
+    if not region_processor and not model.get("region_encoder"):
         raise InputError(f"{checkpoint} was trained on {dataset}, which reads no stored regions; name another run")
     if vocabulary is not None:
         text_processor["params"]["tokenizer"] = str(vocabulary)
-    text, regions = (catalog.build("processor", given) for given in (text_processor, region_processor))
+    text = catalog.build("processor", text_processor)
+    if region_processor:
+        regions = catalog.build("processor", region_processor)
+    else:  # made from images, by a part of the model
+        regions = RegionFeatures(max_regions=REGIONS, dimension=model["region_dimension"])
+    model["region_encoder"] = without_download(model.get("region_encoder"))
     parts = _built({**model, "random_init": True}, checkpoint, answers_in(state), text.tokenizer.vocab_size)
     load_weights(parts, state, str(checkpoint))
     return RunOfModel(parts, text, regions, dataset, config)
 
 
 def modules_of(parts: ModelParts) -> nn.ModuleDict:
-    """The encoder and the heads as one module, whose weights have the names of checkpoints."""
-    return nn.ModuleDict({"visual_bert": parts.visual_bert, "heads": nn.ModuleDict(parts.heads)})
+    """All parts as one module, whose weights have the names of checkpoints."""
+    made = {} if parts.region_encoder is None else {"region_encoder": parts.region_encoder}
+    return nn.ModuleDict({"visual_bert": parts.visual_bert, **made, "heads": nn.ModuleDict(parts.heads)})
 
 
 def load_weights(parts: ModelParts, state: Mapping[str, Tensor], origin: str, strict: bool = True) -> Incompatible:

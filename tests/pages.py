@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 HEREDOC = re.compile(r"<<'(\w+)'\n.*?^\1$", re.MULTILINE | re.DOTALL)
+NOT_RUN = re.compile(r"<!-- not run: (.+) -->")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -37,6 +38,13 @@ def blocks(page: Path, *languages: str) -> list[Block]:
     text = page.read_text(encoding="utf-8")
     found = [Block(m[1], m[2], text[: m.start()].count("\n") + 2) for m in FENCE.finditer(text)]
     return [block for block in found if not languages or block.language in languages]
+
+
+def why_not_run(page: Path, block: Block) -> str:
+    """What the comment on the line above a block says of why no test runs it; "" where there is none."""
+    above = page.read_text(encoding="utf-8").splitlines()[block.line - 3] if block.line > 2 else ""
+    found = NOT_RUN.fullmatch(above)
+    return found[1] if found else ""
 
 
 def prose(page: Path) -> str:

@@ -1,5 +1,6 @@
 """A checkpoint of any task's phase, as a run leaves it, with random weights: for tests of what reads checkpoints."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -7,10 +8,11 @@ from omegaconf import OmegaConf
 
 from mmf_visualbert import catalog
 from mmf_visualbert.modules.parts import build_parts
-from mmf_visualbert.runs import plain, read_config
+from mmf_visualbert.runs import modules_of, plain, read_config
 from mmf_visualbert.tasks.captions import dataset as captions  # noqa: F401  registers
 from mmf_visualbert.tasks.flickr30k import dataset as flickr30k  # noqa: F401  registers
 from mmf_visualbert.tasks.nlvr2 import dataset as nlvr2  # noqa: F401  registers
+from mmf_visualbert.tasks.vcr import dataset as vcr  # noqa: F401  registers
 from mmf_visualbert.tasks.vqa2 import dataset as vqa2  # noqa: F401  registers
 
 ROOT = Path(__file__).parents[1]
@@ -21,14 +23,14 @@ SMALL = {
 }
 
 
-def checkpoint(world: Path, task: str, phase: str, folder: Path, dimension: int = 128):
+def checkpoint(world: Path, task: str, phase: str, folder: Path, dimension: int = 128, overrides: Sequence[str] = ()):
     """A checkpoint as a run of this phase leaves it, with random weights, and its val dataset and parts."""
     settings = [f"env.data_dir={world}", "model_config.visualbert.bert=null"]
     settings += [
         "model_config.visualbert.region_dimension=128",
         f"model_config.visualbert.tokenizer={world}/bert/vocab.txt",
     ]
-    config = read_config(CONFIGS / task / f"{phase}.yaml", settings)
+    config = read_config(CONFIGS / task / f"{phase}.yaml", [*settings, *overrides])
     config.model_config.visualbert.size = SMALL
     section = plain(config, f"dataset_config.{config.datasets}")
     processors = {key: catalog.build("processor", given) for key, given in section["processors"].items() if given}
@@ -36,13 +38,9 @@ def checkpoint(world: Path, task: str, phase: str, folder: Path, dimension: int 
     config.model_config.visualbert.region_dimension = dimension
     torch.manual_seed(0)
     parts = build_parts(
-        plain(config, "model_config.visualbert"), getattr(dataset, "answers", None), dataset.text.tokenizer.vocab_size
+        plain(config, "model_config.visualbert"), getattr(dataset, "answers", None), dataset.facts.vocab_size
     )
-    state = {f"visual_bert.{name}": value for name, value in parts.visual_bert.state_dict().items()}
-    for head, module in parts.heads.items():
-        module.eval()
-        state |= {f"heads.{head}.{name}": value for name, value in module.state_dict().items()}
-    parts.visual_bert.eval()
+    state = modules_of(parts).eval().state_dict()
     path = folder / "best.ckpt"
     torch.save({"model": state, "config": OmegaConf.to_container(config, resolve=False)}, path)
     return path, dataset, parts

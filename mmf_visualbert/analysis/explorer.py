@@ -94,6 +94,10 @@ def answers(model: WatchedModel, depicted: Depicted, sample: dict[str, Any] | No
     """
     if depicted.text is not None and task is not None and task.answer is not None:
         return of_text(model, task.answer, depicted)
+    if depicted.candidates and sample is not None and task is not None and task.choice is not None:
+        scores = model.run(task.choice.head, sample).scores.detach().float()[0]
+        name = depicted.candidates.__getitem__
+        return ranked(depicted.name, scores.softmax(-1), name, len(depicted.candidates))
     if sample is None or "masked_lm_labels" not in sample:
         raise InputError("this model answers no single text, and its samples hide no word; name another run")
     labels = sample["masked_lm_labels"]

@@ -4,10 +4,10 @@ Where a method is right about what an answer rests on, accuracy falls fast as th
 stays as the least relevant ones go. What is taken away at random is the measure of both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,7 +15,8 @@ from torch import Tensor
 from mmf_visualbert.analysis.intervals import Interval, Resamples, interval
 from mmf_visualbert.analysis.looks import is_right
 from mmf_visualbert.analysis.watching import Seen, WatchedModel
-from mmf_visualbert.contracts import Dataset, Depicted, OneAnswer, Sample, Task
+from mmf_visualbert.contracts import Dataset, Depicted, Sample, Task
+from mmf_visualbert.datasets.one_answer import FILL
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import write_rows
 from mmf_visualbert.predict import ask
@@ -65,16 +66,33 @@ class Perturbations:
         write_rows(path, rows)
 
 
-def perturb(run: RunOfModel, dataset: Dataset, task: Task, wanted: Sequence[int], seed: int = 0) -> Perturbations:
+def perturb(
+    run: RunOfModel, dataset: Dataset, task: Task, wanted: Sequence[int], seed: int = 0, masked: bool = False
+) -> Perturbations:
     """Takes regions, then words, away from examples of a split.
 
     [CLS], [SEP] and the words that the head reads stay.
 
+    Args:
+        run: the model.
+        dataset: a split of its data.
+        task: of its data.
+        wanted: which examples.
+        seed: of what is taken away at random.
+        masked: ask for the words that a phase of pre-training hides, in place of an answer; the accuracy is the share
+            of them that is predicted.
+
     Raises:
-        InputError: for a model that answers no questions whose answers are known.
+        InputError: for a model that answers no questions whose answers are known, or has no such phase's head.
     """
-    if task.depict is None or task.answer is None or task.answer.head not in run.parts.heads:
-        raise InputError(f"perturbation needs a model that answers, and this one has {', '.join(run.parts.heads)}")
+    ways = _masked_words(dataset, task) if masked else _answers(dataset, task)
+    if task.depict is None or ways.head not in run.parts.heads:
+        heads = ", ".join(run.parts.heads)
+        if masked:
+            raise InputError(f"masked words need {FILL.head}, and this model has {heads}; name a phase of pre-training")
+        raise InputError(
+            f"perturbation needs a model that answers, and this one has {heads}; a phase of pre-training takes --masked"
+        )
     curves = [Curve(what, method, order) for what in WHAT for method in METHODS for order in ORDERS]
     watched = WatchedModel(run.parts, run.text, run.regions)
     model = LoadedModel(run.parts, run.text, run.regions)
@@ -83,7 +101,7 @@ def perturb(run: RunOfModel, dataset: Dataset, task: Task, wanted: Sequence[int]
     for index in wanted:
         depicted = task.depict(dataset, index)
         try:
-            rights = _of_example(watched, model, task.answer, depicted, curves, seed + index)
+            rights = _of_example(watched, model, ways, ways.example(model, depicted, index), curves, seed + index)
         except InputError as error:
             left_out[str(error)] = left_out.get(str(error), 0) + 1
             continue
@@ -95,13 +113,58 @@ def perturb(run: RunOfModel, dataset: Dataset, task: Task, wanted: Sequence[int]
     return _summary(curves, total / count, resamples, count, left_out)
 
 
+class _Example(NamedTuple):
+    """One that is asked: its sample, and (what is left of it, the head's output) -> how right that is, 0..1 or None."""
+
+    sample: Sample
+    right: Callable[[Sample, Any], float | None]
+
+
+class _Ways(NamedTuple):
+    """How examples are asked: the head, and (model, as it is shown, its index) -> the example."""
+
+    head: str
+    example: Callable[[LoadedModel, Depicted, int], _Example]
+
+
+def _answers(_: Dataset, task: Task) -> _Ways:
+    """Answers of the task's own head."""
+    way = task.answer
+    if way is None:
+        raise InputError(f"examples of {task.title} cannot be asked one by one")
+
+    def example(model: LoadedModel, depicted: Depicted, _: int) -> _Example:
+        asked = ask(model, way, depicted.text or "", depicted.records, depicted.images, 1)
+
+        def right(sample: Sample, output: Any) -> float | None:
+            return is_right(depicted, way.tell(model, asked._replace(sample=sample), output))
+
+        return _Example(asked.sample, right)
+
+    return _Ways(way.head, example)
+
+
+def _masked_words(dataset: Dataset, _: Task) -> _Ways:
+    """The words that a sample hides."""
+
+    def right(_: Sample, output: Any) -> float:
+        return float(output.masked_lm_correct.sum() / output.masked_lm_count.sum())
+
+    def example(model: LoadedModel, depicted: Depicted, index: int) -> _Example:
+        sample = dict(dataset[index])
+        if not bool((sample.get("masked_lm_labels", torch.tensor(-1)) != -1).any()):
+            raise InputError("no word of the text is hidden")
+        return _Example(sample, right)
+
+    return _Ways(FILL.head, example)
+
+
 def _of_example(
-    watched: WatchedModel, model: LoadedModel, way: OneAnswer, depicted: Depicted, curves: Sequence[Curve], seed: int
+    watched: WatchedModel, model: LoadedModel, ways: _Ways, example: _Example, curves: Sequence[Curve], seed: int
 ) -> Tensor:
-    """(curves, steps) float64, whether the answer is right."""
-    asked = ask(model, way, depicted.text or "", depicted.records, depicted.images, 1)
-    sample = asked.sample
-    watched.run(way.head, sample)
+    """(curves, steps) float64, how right the answer is."""
+    sample = example.sample
+    watched.run(ways.head, sample)
     seen = watched.seen
     assert seen is not None
     ranks = rankings(seen, torch.Generator().manual_seed(seed), watched.text.tokenizer.special_ids)
@@ -112,8 +175,8 @@ def _of_example(
         for step in STEPS[1:]:
             reduced.append(without(sample, curve.what, ordered[: round(step * len(ordered))]))
     rights = []
-    for each, output in zip(reduced, model.run(way.head, reduced), strict=True):
-        right = is_right(depicted, way.tell(model, asked._replace(sample=each), output))
+    for each, output in zip(reduced, model.run(ways.head, reduced), strict=True):
+        right = example.right(each, output)
         if right is None:
             raise InputError("what is right is not known")
         rights.append(float(right))

@@ -16,6 +16,7 @@ from mmf_visualbert.modules.batch import visual_bert_inputs
 from mmf_visualbert.modules.parts import ModelParts
 from mmf_visualbert.processors.regions import RegionFeatures
 from mmf_visualbert.processors.text import TextAssembler
+from mmf_visualbert.runs import modules_of
 
 
 class Seen(NamedTuple):
@@ -64,8 +65,7 @@ class WatchedModel:
 
     def __init__(self, parts: ModelParts, text: TextAssembler, regions: RegionFeatures) -> None:
         self.parts, self.text, self.regions = parts, text, regions
-        for module in (parts.visual_bert, *parts.heads.values()):
-            module.eval()
+        modules_of(parts).eval()
         self.seen: Seen | None = None
 
     def head(self, name: str) -> Any:
@@ -82,8 +82,9 @@ class WatchedModel:
             raise InputError(f"this model has no head {head}, but {', '.join(self.parts.heads)}; name another run")
         batch = {name: value[None] for name, value in sample.items()}
         encoder = self.parts.region_encoder
-        with torch.enable_grad():
+        with torch.no_grad():
             features = None if encoder is None else encoder(batch).features
+        with torch.enable_grad():
             encoded = self.parts.visual_bert(*visual_bert_inputs(batch, features), output_attentions=True)
             output = self.parts.heads[head](encoded, batch)
             attentions = encoded.attentions or ()

@@ -31,6 +31,11 @@ def lines(found: dict[str, Any]) -> list[str]:
             f"{label:<12} {seconds['median']:.3f} s ({seconds['min']:.3f}-{seconds['max']:.3f})  "
             f"{figures['samples_per_second']:.2f} samples/s  {_more(figures)}"
         )
+    for way, figures in found.get("precisions", {}).items():
+        low, high = figures["interval"]
+        right = f"{100 * figures['right']:.2f} % ({100 * low:.2f} to {100 * high:.2f}) of {figures['answers']} right"
+        rest = f"{figures['changed']} changed  {figures['seconds']:.2f} s  {figures['megabytes']:.1f} MB"
+        said.append(f"{way:<6} {right}  {rest}")
     for pair, ratio in found.get("ratios", {}).items():
         parts = (f"{what.replace('_', ' ')} {value:.3f}" for what, value in ratio.items())
         said.append(f"{pair:<24} " + "  ".join(parts))

@@ -55,6 +55,22 @@ LOSSES = {
     "visualbert_choice": {"type": "visualbert_cross_entropy", "params": {}},
 }
 
+# The authors' models of VCR hold R2C's detector, and read texts as its code does.
+VCR = "visualbert_vcr"
+RELEASED_READING = {"names": "released", "sub_words": "first", "image_size": [768, 384]}
+
+
+def released_region_encoder(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The section `region_encoder` for the detector that is among weights by our names."""
+    params = {
+        "backbone": "resnet50",
+        "weights": None,
+        "frozen": "none",
+        "class_dimension": state["region_encoder.class_embeddings.weight"].size(1),
+        "classify_objects": "region_encoder.object_classifier.weight" in state,
+    }
+    return {"type": "visualbert_roi", "params": params}
+
 
 def require_encoder(state: Mapping[str, Tensor], origin: str) -> None:
     """Check that every weight of the embeddings and of each layer is there.

@@ -5,6 +5,7 @@ What a file is, is told from what is in it, and said.
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -12,11 +13,21 @@ from torch import Tensor
 from mmf_visualbert import catalog
 from mmf_visualbert.checkpoints.convert import convert, keep_answers
 from mmf_visualbert.checkpoints.files import StoredWeights, read_checkpoint
-from mmf_visualbert.checkpoints.names import NAMINGS, detect
-from mmf_visualbert.checkpoints.settings import attention_heads_of, of_config, require_encoder, sizes
+from mmf_visualbert.checkpoints.names import ENCODER, NAMINGS, detect
+from mmf_visualbert.checkpoints.settings import (
+    RELEASED_READING,
+    VCR,
+    attention_heads_of,
+    of_config,
+    released_region_encoder,
+    require_encoder,
+    sizes,
+)
+from mmf_visualbert.checkpoints.trained import training_of
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import read_json, read_safetensors
 from mmf_visualbert.modules.build import bert_config
+from mmf_visualbert.modules.parts import without_download
 from mmf_visualbert.places import MODEL_YAML
 from mmf_visualbert.processors.tokenizer_files import VOCABULARY, WHOLE
 from mmf_visualbert.tasks.vqa2.answers import AnswerVocabulary
@@ -40,6 +51,8 @@ class Source(NamedTuple):
         dataset: the registered name of the dataset it was trained on; None where that is not known.
         detector: what made the regions it was trained with; None where that is not known.
         report: what the source was taken for, and what was left out, in sentences.
+        reading: the dataset's settings that its task asks with (`OneChoice.settings`).
+        training: how a run trained it, and with what result (`trained.training_of`).
     """
 
     origin: str
@@ -50,6 +63,8 @@ class Source(NamedTuple):
     dataset: str | None
     detector: str | None
     report: list[str]
+    reading: Mapping[str, Any] = MappingProxyType({})
+    training: Mapping[str, Any] = MappingProxyType({})
 
 
 class Said(NamedTuple):
@@ -129,7 +144,8 @@ def _saved(folder: Path) -> Source:
         raise InputError(f"{folder} has no weight for {missing[0]}; copy or save the whole folder again")
     text["tokenizer"] = str(folder)
     report = [f"{folder} was saved by mmf_visualbert {described.get('version', '')}".rstrip()]
-    return Source(str(folder), state, model, text, regions, dataset, detector, report)
+    more = [described.get(name) or {} for name in ("reading", "training")]
+    return Source(str(folder), state, model, text, regions, dataset, detector, report, *more)
 
 
 def _own(path: Path, stored: StoredWeights, said: Said) -> Source:
@@ -162,7 +178,9 @@ def _own(path: Path, stored: StoredWeights, said: Said) -> Source:
     if said.answers is not None:
         keep_answers(state, AnswerVocabulary.from_file(said.answers).answers, str(path))
     report = [f"{path} is a checkpoint of ours" + (f", trained on {dataset}" if dataset else ""), *lines]
-    return Source(str(path), state, model, text, regions, dataset, detector, report)
+    reading = {name: section[name] for name in _read_by_task(dataset) if name in section}
+    training = training_of(path, whole, dataset)
+    return Source(str(path), state, model, text, regions, dataset, detector, report, reading, training)
 
 
 def _others(path: Path, stored: StoredWeights, said: Said) -> Source:
@@ -179,12 +197,17 @@ def _others(path: Path, stored: StoredWeights, said: Said) -> Source:
     )
     model = {**default_model(), **converted.settings["model_config"]["visualbert"]}
     model["heads"] = heads_of(model, converted.state_dict)
+    scenes = any(name.startswith(ENCODER) for name in converted.state_dict)
+    dataset, reading = (VCR, RELEASED_READING) if scenes else (None, {})
+    if scenes:
+        model["region_encoder"] = released_region_encoder(converted.state_dict)
     tokenizer = str(path) if path.is_dir() and any((path / name).is_file() for name in (VOCABULARY, WHOLE)) else None
     if tokenizer is None and path.is_file() and (path.parent / VOCABULARY).is_file():
         tokenizer = str(path.parent / VOCABULARY)
     report = [f"{path} is of {NAMINGS[detect(stored.state)].title}", *converted.report.lines(), *heads.lines()]
     text = {"tokenizer": tokenizer or model.get("tokenizer")}
-    return Source(str(path), converted.state_dict, model, text, default_regions(model), None, None, report)
+    regions = default_regions(model)
+    return Source(str(path), converted.state_dict, model, text, regions, dataset, None, report, reading)
 
 
 def default_model() -> dict[str, Any]:
@@ -218,6 +241,7 @@ def _sized(model: dict[str, Any], state: Mapping[str, Tensor], said: Said) -> li
     heads = attention_heads_of(state[WORDS].size(1), {"num_attention_heads": number}, said.attention_heads)
     model["size"] = {**size, **unseen, **sizes(state, heads.number)}
     model["bert"], model["random_init"] = None, True
+    model["region_encoder"] = without_download(model.get("region_encoder"))
     return [*lines, *heads.lines()]
 
 
@@ -231,6 +255,12 @@ def heads_of(model: Mapping[str, Any], state: Mapping[str, Tensor]) -> list[dict
             f"there are weights of the head '{unknown[0]}', which no package here knows; import the package that has it"
         )
     return [given.get(name, {"type": name, "params": {}}) for name in names]
+
+
+def _read_by_task(dataset: str | None) -> tuple[str, ...]:
+    """Names of the dataset's settings that its task asks with."""
+    task = None if dataset is None else catalog.task_of_dataset(dataset)
+    return () if task is None or task.choice is None else task.choice.settings
 
 
 def _detector(stated: Any) -> str | None:

@@ -6,6 +6,7 @@ visualbert benchmark run --task vqa --against mmf,hf --dtype fp32 --json benchma
 visualbert benchmark target --accuracy 0.8 --change "what is new" --json benchmarks/target_1.json
 visualbert benchmark features --json benchmarks/features_cpu.json
 visualbert benchmark analysis --json benchmarks/analysis_cpu.json
+visualbert benchmark precision --checkpoint save/vqa2/sample/best.ckpt --json benchmarks/precision_cpu.json
 visualbert benchmark table README.md docs/speed.md benchmarks/records.md
 
 `train` and `infer` build our model from the yaml that ships, with random weights. RIVAL is an environment in which
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_extract(commands.add_parser("extract", help="images to a store, beside the bare detectron2 model"))
     _add_samples(commands.add_parser("samples", help="samples a second that one core makes for training"))
     _add_analysis(commands.add_parser("analysis", help="all attention heads over many images, beside a forward pass"))
+    _add_precision(commands.add_parser("precision", help="what bf16 and int8 cost a trained model"))
     for command in commands.choices.values():
         command.add_argument("--json", type=Path, help="also write the figures there")
     _add_table(commands.add_parser("table", help="draws the tables of pages from the measured figures"))
@@ -116,6 +118,13 @@ def _add_analysis(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=5, help="in which both take turns")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", help="default: cuda where there is one")
+
+
+def _add_precision(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--checkpoint", type=Path, required=True, help="a .ckpt or .pth of a run that answers")
+    parser.add_argument("--split", default="val", choices=["train", "val", "test"])
+    parser.add_argument("--count", type=int, default=1000, help="examples, evenly over the split (%(default)s)")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="over the run's configuration")
 
 
 def _add_table(parser: argparse.ArgumentParser) -> None:

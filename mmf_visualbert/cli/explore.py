@@ -86,7 +86,7 @@ def of_split(
 ) -> "tuple[Iterator[tuple[Depicted, dict[str, Any] | None]], list[Path]]":
     """Examples of the run's own data, and where their images lie."""
     from mmf_visualbert.analysis import explorer
-    from mmf_visualbert.runs import plain, read_dataset
+    from mmf_visualbert.runs import read_dataset
 
     if task is None or task.depict is None:
         raise InputError(
@@ -101,8 +101,18 @@ def of_split(
         wanted = [places[name] for name in options.names]
     else:
         wanted = explorer.spread(options.count, len(dataset))
-    folders = options.images or [Path(str(plain(loaded.config, "env").get("data_dir", "."))) / "images"]
-    return explorer.depicted(dataset, task, wanted), folders
+    return explorer.depicted(dataset, task, wanted), options.images or folders_of(loaded)
+
+
+def folders_of(loaded: "RunOfModel") -> list[Path]:
+    """Where the images of a run's data lie: its own `images`, and those of `env.data_dir`."""
+    from mmf_visualbert.runs import plain
+
+    section = plain(loaded.config, f"dataset_config.{loaded.dataset}")
+    named = section.get("images") or []
+    data = Path(str(plain(loaded.config, "env").get("data_dir", ".")))
+    own = [Path(str(section.get("data_dir", data))) / name for name in ([named] if isinstance(named, str) else named)]
+    return [*own, data / "images"]
 
 
 def of_ones_own(options: argparse.Namespace) -> "Iterator[tuple[Depicted, dict[str, Any] | None]]":

@@ -1,12 +1,12 @@
 """What several tasks do to answer one text: rank what is probable, fill in [MASK]."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mmf_visualbert.contracts import Asked, OneAnswer, Reply, Sample, TrainedModel
+from mmf_visualbert.contracts import Asked, ChoiceQuestion, OneAnswer, OneChoice, Reply, Sample, TrainedModel
 from mmf_visualbert.errors import InputError
 
 MASK = "[MASK]"
@@ -62,5 +62,13 @@ def describes(_: TrainedModel, asked: Asked, output: Any) -> list[Reply]:
     return ranked(asked.text, output.sentence_image_logits[0].softmax(-1), ("False", "True").__getitem__, asked.best)
 
 
+def pairs(model: TrainedModel, question: ChoiceQuestion, _: Mapping[str, Any]) -> Sample:
+    """`[CLS] text [SEP] candidate [SEP]` for each candidate, and the regions of the image, if there is one."""
+    texts = [model.text.pair(question.text, one).tensors() for one in question.candidates]
+    sample: Sample = {name: torch.stack([one[name] for one in texts]) for name in texts[0]}
+    return sample if question.image is None else {**sample, **model.regions(question.image, question.where)}
+
+
+PAIRS = OneChoice("visualbert_choice", pairs)
 MATCH = OneAnswer("visualbert_sentence_image", 1, whole_text, describes)
 FILL = OneAnswer("visualbert_masked_lm", 1, masked_text, filled)

@@ -102,6 +102,13 @@ def _sizes(config: Mapping[str, Any], vocab_size: int | None) -> dict[str, Any]:
     return sizes
 
 
+def without_download(region_encoder: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The section of a region encoder whose weights come with the model's, and from nowhere else."""
+    if not region_encoder:
+        return None
+    return {**region_encoder, "params": {**(region_encoder.get("params") or {}), "weights": None}}
+
+
 def _region_encoder(config: Mapping[str, Any]) -> RegionEncoder | None:
     encoder = config["region_encoder"]
     if not encoder:

@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+import torch
+
 import mmf_visualbert
 from mmf_visualbert import catalog
 from mmf_visualbert.checkpoints.sources import Source
+from mmf_visualbert.datasets.one_answer import PAIRS
 from mmf_visualbert.runs import LoadedModel
 
 FRONT = """---
 library_name: mmf_visualbert
+license: bsd-3-clause
 tags:
 - visualbert
 - vision-and-language
@@ -23,6 +27,9 @@ EXAMPLES = {
     "visualbert_choice": 'model.choose("Why does she smile?", ["She won.", "She lost."], image)',
     "visualbert_table": 'model.classify("a text", image)',
 }
+
+SCENES = "made from an image with the boxes and masks of its objects"
+SCENE = 'model.choose("Why does [0] smile?", ["[0] won.", "[0] lost.", "[1] is full.", "It rains."], image)'
 
 
 def model_card(model: LoadedModel, source: Source, detector: str | None, name: str) -> str:
@@ -40,6 +47,10 @@ def model_card(model: LoadedModel, source: Source, detector: str | None, name: s
     weights = sum(weight.numel() for weight in parts.visual_bert.parameters())
     geometry = " and geometry" if regions.geometry else ""
     example = next((EXAMPLES[head] for head in parts.heads if head in EXAMPLES), 'model.encode("a text", image)')
+    each = f"{regions.dimension} numbers each{geometry}, at most {regions.max_regions}"
+    scenes = parts.region_encoder is not None
+    if scenes:
+        example = SCENE if PAIRS.head in parts.heads else 'model.encode("a text")'
     return f"""{FRONT}
 # {name}
 
@@ -52,17 +63,17 @@ VisualBERT ([Li et al., 2019](https://arxiv.org/abs/1908.03557)), trained on {ti
 | encoder | {len(parts.visual_bert.encoder.layers)} layers of {parts.visual_bert.hidden_size}, {weights:,} weights |
 | fusion, positions of aligned words | {source.model["fusion"]}, {source.model["alignment"]} |
 | text | {model.text.tokenizer.vocab_size:,} word pieces, at most {model.text.max_seq_length} a text |
-| regions | {regions.dimension} numbers each{geometry}, at most {regions.max_regions} |
-| detector | {detector or "not recorded: use the one that it was trained with"} |
-| saved by | mmf_visualbert {mmf_visualbert.__version__} |
-
+| regions | {SCENES if scenes else each} |
+| detector | {"none" if scenes else detector or "not recorded: use the one that it was trained with"} |
+| saved by | mmf_visualbert {mmf_visualbert.__version__}, torch {torch.__version__.partition("+")[0]} |
+{training_lines(source)}
 ```python
 import numpy as np
 
 from mmf_visualbert import VisualBERT
 
 model = VisualBERT.from_pretrained("{name}")
-# Regions of the detector above, (regions, {regions.dimension}); with detector="..." an image's path does.
+# {image_note(model)}
 image = {image_of(model)}
 print({example})
 ```
@@ -71,12 +82,40 @@ In transformers the folder loads as its `VisualBert` classes; give them `visual_
 {alignment_note(source)}"""
 
 
+def training_lines(source: Source) -> str:
+    """How it was trained, and its numbers on val: lines of the table, and another table."""
+    trained = source.training
+    lines = [f"| {name} | {value} |" for name, value in (trained.get("settings") or {}).items()]
+    if trained.get("annotations"):
+        lines.append(f"| trained on | {', '.join(trained['annotations'])} |")
+    metrics = {**(trained.get("metrics") or {})}
+    update = metrics.pop("update", None)
+    if metrics:
+        lines += ["", f"On val, at update {update} (`visualbert report` of the run gives intervals):"]
+        lines += ["", "| | |", "|---|---|"]
+        lines += [f"| {name.removeprefix('val/')} | {value:.4f} |" for name, value in metrics.items()]
+    return "".join(f"{line}\n" for line in lines)
+
+
 def image_of(model: LoadedModel) -> str:
     """An image for the example, as Python."""
+    if model.parts.region_encoder is not None:
+        return (
+            '{"image": np.zeros((200, 300, 3), np.uint8), "names": ["person", "cup"], '
+            '"boxes": [[0, 0, 99, 199], [99, 99, 199, 199]]}'
+        )
     features = f"np.random.rand(36, {model.regions.dimension})"
     if not model.regions.geometry:
         return features
     return f'{{"features": {features}, "boxes": [[0, 0, 64, 64]] * 36, "width": 64, "height": 64}}'
+
+
+def image_note(model: LoadedModel) -> str:
+    """What an image is for this model."""
+    if model.parts.region_encoder is not None:
+        return "An image's path, bytes or pixels, with the class and box of each object; [0] in a text is the first."
+    given = f"Regions of the detector above, (regions, {model.regions.dimension})"
+    return f'{given}; with detector="..." an image\'s path does.'
 
 
 def alignment_note(source: Source) -> str:

@@ -11,8 +11,6 @@ from mmf_visualbert.contracts import Reply
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import parse_json, read_json_lines, sync_folder, write_errors
 
-Ask = Callable[[Sequence[str], Sequence[Sequence[str]]], list[list[Reply]]]
-
 
 class Question(NamedTuple):
     """One line of a file.
@@ -22,12 +20,19 @@ class Question(NamedTuple):
         record: all that it holds.
         text: what is asked.
         images: keys or files.
+        choices: the candidates, where one is chosen.
+        objects: what the image shows, where its model makes regions of that: a file, or its content.
     """
 
     where: str
     record: dict[str, Any]
-    text: str
+    text: Any
     images: tuple[str, ...]
+    choices: tuple[Any, ...] = ()
+    objects: Any = None
+
+
+Ask = Callable[[Sequence[Question]], list[list[Reply]]]
 
 
 def answer_file(file: Path, out: Path, ask: Ask, batch_size: int, progress: bool = True) -> int:
@@ -36,9 +41,10 @@ def answer_file(file: Path, out: Path, ask: Ask, batch_size: int, progress: bool
     Replies are kept in `out` + .partial as they come; a later call goes on after the last whole line there.
 
     Args:
-        file: JSON lines with `text` and `image`, one key or a list.
+        file: JSON lines with `text` and `image`, one key or a list; for choices with `choices`, and `objects` for
+            models of scenes.
         out: JSON lines: what a line held, and `replies`, the most probable first.
-        ask: (texts, the images of each) -> replies.
+        ask: questions -> replies.
         batch_size: lines at a time.
         progress: show a bar.
 
@@ -69,7 +75,7 @@ def answer_file(file: Path, out: Path, ask: Ask, batch_size: int, progress: bool
 def asked(ask: Ask, batch: Sequence[Question]) -> list[list[Reply]]:
     """The replies to a batch; an error names the line where there is but one."""
     try:
-        return ask([one.text for one in batch], [one.images for one in batch])
+        return ask(batch)
     except InputError as error:
         if len(batch) == 1:
             raise InputError(f"{batch[0].where}: {error}") from error
@@ -85,13 +91,21 @@ def read_questions(file: Path) -> Iterator[Question]:
     """
     for number, record in read_json_lines(file):
         where = f"{file} line {number}"
-        text, images = record.get("text"), record.get("image")
+        text, images, choices = record.get("text"), record.get("image"), record.get("choices")
         images = [images] if isinstance(images, str) else images
-        if not isinstance(text, str) or not text.strip():
+        if choices is not None and (not isinstance(choices, list) or len(choices) < 2):
+            raise InputError(f"{where} has 'choices' that are no choice; write a list of two or more")
+        # Texts of choices may be tokens, as VCR's files have them; a choice may be of texts alone.
+        if (
+            not isinstance(text, str | list if choices else str)
+            or not text
+            or (isinstance(text, str) and not text.strip())
+        ):
             raise InputError(f"{where} has no 'text'; write what is asked")
-        if not isinstance(images, list) or not images or not all(isinstance(one, str) for one in images):
+        images = [] if images is None and choices else images
+        if not isinstance(images, list) or not (images or choices) or not all(isinstance(one, str) for one in images):
             raise InputError(f"{where} has no 'image'; write the key of its image, or a list of them")
-        yield Question(where, record, text, tuple(images))
+        yield Question(where, record, text, tuple(images), tuple(choices or ()), record.get("objects"))
 
 
 def resumed(partial: Path, questions: Sequence[Question], file: Path) -> int:

@@ -17,14 +17,16 @@ from torch import Tensor
 
 from mmf_visualbert import catalog
 from mmf_visualbert.checkpoints.sources import Said, Source, read_source
-from mmf_visualbert.contracts import OneAnswer, Reply, Sample, Task
-from mmf_visualbert.datasets.one_answer import FILL, MATCH, ranked
+from mmf_visualbert.contracts import OneAnswer, OneChoice, Reply, Sample, Task
+from mmf_visualbert.datasets.one_answer import FILL, MATCH, PAIRS
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.records import RegionRecord
 from mmf_visualbert.modules.batch import visual_bert_inputs
 from mmf_visualbert.modules.inputs import Encoded
+from mmf_visualbert.modules.int8 import to_int8
 from mmf_visualbert.modules.parts import build_parts
 from mmf_visualbert.predict import Predictor
+from mmf_visualbert.pretrained.choosing import choose, questions_of
 from mmf_visualbert.pretrained.images import Photographer, records_of
 from mmf_visualbert.pretrained.saving import save
 from mmf_visualbert.processors.regions import RegionFeatures
@@ -32,7 +34,7 @@ from mmf_visualbert.processors.text import TextAssembler
 from mmf_visualbert.runs import LoadedModel, answers_in, load_weights
 
 Replies = list[Reply]
-CHOICE = "visualbert_choice"
+INT8 = "int8"
 
 
 class Encoding(NamedTuple):
@@ -73,8 +75,8 @@ class VisualBERT:
     Args:
         source: what it is made from.
         detector: finds the regions of photographs; None for the one that the source records.
-        detector_weights: a file, or "zoo".
-        precision: "fp32" or "bf16".
+        detector_weights: a file, "zoo", or "random:SEED".
+        precision: "fp32", "bf16", or "int8" (the layers' linear maps, on the CPU).
         vocabulary: a vocab.txt or folder, where the source does not hold one.
 
     Attributes:
@@ -96,17 +98,15 @@ class VisualBERT:
         if not tokenizer:
             raise InputError(f"{source.origin} does not say which vocabulary it reads; give it with vocabulary=")
         text = TextAssembler(**{**source.text, "tokenizer": tokenizer})
-        model = {**source.model, "precision": precision}
-        if model["region_encoder"]:
-            raise InputError(
-                f"{source.origin} makes its regions from images with boxes and masks, as VCR has them; such models "
-                "answer whole files: visualbert vcr leaderboard"
-            )
+        model = {**source.model, "precision": "fp32" if precision == INT8 else precision}
         parts = build_parts(model, answers_in(source.state), text.tokenizer.vocab_size)
         missing, odd = load_weights(parts, source.state, source.origin, strict=False)
         missing = [name for name in missing if not name.endswith("_extra_state")]
         if missing:
             raise InputError(f"{source.origin} has no weight for {missing[0]}; give a whole model")
+        if precision == INT8:
+            to_int8(parts.visual_bert)
+            parts = parts._replace(precision=INT8)
         self.report = [*self.report, *(f"left out: {name} is not used by these heads" for name in odd)]
         self.model = LoadedModel(parts, text, RegionFeatures(**source.regions))
         self.task: Task | None = None if source.dataset is None else catalog.task_of_dataset(source.dataset)
@@ -136,8 +136,8 @@ class VisualBERT:
             head: the registered head that a classifier is for, where nothing beside the weights says it.
             attention_heads: their number, where nothing beside the weights says it.
             detector: a preset or yaml of `visualbert extract`, for photographs.
-            detector_weights: a file, or "zoo".
-            precision: "fp32" or "bf16".
+            detector_weights: a file, "zoo", or "random:SEED" to try things without any.
+            precision: "fp32", "bf16", or "int8" (the layers' linear maps, on the CPU).
             device: such as "cuda".
 
         Raises:
@@ -153,7 +153,13 @@ class VisualBERT:
         return list(self.model.parts.heads)
 
     def to(self, device: str | torch.device) -> "VisualBERT":
-        """Moves the weights; gives itself."""
+        """Moves the weights; gives itself.
+
+        Raises:
+            InputError: for int8 on another device than the CPU.
+        """
+        if torch.device(device).type != "cpu":
+            self._refuse_int8(f"does not run on {device}")
         self.model.to(device)
         return self
 
@@ -258,22 +264,39 @@ class VisualBERT:
         """Labels of a model trained on a table of one's own (docs/extending.md), or its number."""
         return self.ask("visualbert_table", texts, images, best)
 
-    @torch.inference_mode()
-    def choose(self, text: str, candidates: Sequence[str], image: Any = None) -> Replies:
-        """Which of several candidates goes with a text and an image, of a model trained on a table of choices.
+    @overload
+    def choose(self, texts: str, candidates: Sequence[Any], images: Any = None) -> Replies: ...
+    @overload
+    def choose(
+        self, texts: Sequence[str], candidates: Sequence[Sequence[Any]], images: Sequence[Any] | None = None
+    ) -> list[Replies]: ...
+    def choose(self, texts: Any, candidates: Sequence[Any], images: Any = None) -> Any:
+        """Which of several candidates goes with a text and an image (VCR, §4.2; tables of choices).
+
+        Args:
+            texts: one, or B of them. For VCR a question, for rationales with its answer; objects of the image stand in
+                it as tags, `[0]` or `[0, 1]`.
+            candidates: of the text, or of each of B.
+            images: as everywhere; for VCR a mapping with `image` and what it shows: `metadata`, VCR's own file, or
+                `names`, `boxes` and, where there are any, `segms` as that file has them.
 
         Raises:
-            InputError: for fewer than two candidates, or a model without such a head.
+            InputError: for a number of candidates that the model was not trained with, a model without such a head, or
+                an image that does not fit it.
         """
-        self._require(CHOICE)
-        if len(candidates) < 2:
-            raise InputError(f"{len(candidates)} candidate leaves no choice; give two or more")
-        texts = [self.model.text.pair(text, one).tensors() for one in candidates]
-        sample: Sample = {name: torch.stack([one[name] for one in texts]) for name in texts[0]}
-        if image is not None:
-            sample |= self.model.regions(self.records([image], 1)[0], "the image")
-        (output,) = self.model.run(CHOICE, [{**sample, "id": torch.tensor(0)}])
-        return ranked(text, output.scores[0].softmax(-1), candidates.__getitem__, len(candidates))
+        way = self.way_of_choice
+        self._require(way.head)
+        questions = questions_of(texts, candidates, images)
+        if not way.scenes and images is not None:
+            records = self.records([question.image for question in questions], len(questions))
+            questions = [one._replace(image=record) for one, record in zip(questions, records, strict=True)]
+        replies = choose(self.model, way, questions, self.source.reading)
+        return replies[0] if isinstance(texts, str) else replies
+
+    @property
+    def way_of_choice(self) -> OneChoice:
+        """How it chooses: its own task's way, else by pairs of text and candidate."""
+        return PAIRS if self.task is None or self.task.choice is None else self.task.choice
 
     def ask(self, head: str, texts: str | Sequence[str], images: Any, best: int) -> Any:
         """Asks a head; see the methods that name one.
@@ -307,6 +330,11 @@ class VisualBERT:
         Raises:
             InputError: for another number than `wanted`, or a photograph where there is no detector.
         """
+        if self.model.parts.region_encoder is not None:
+            raise InputError(
+                f"{self.source.origin} makes its regions from images with boxes and masks, as VCR has them; ask such a "
+                "model with choose"
+            )
         if len(images) != wanted:
             raise InputError(f"{len(images)} images are given where {wanted} are needed; give one for each text")
         return records_of(images, self._detect)
@@ -322,6 +350,10 @@ class VisualBERT:
 
             self._photographer = Built(self.detector, self.detector_weights)
         return self._photographer
+
+    def _refuse_int8(self, fault: str) -> None:
+        if self.model.parts.precision == INT8:
+            raise InputError(f"a model in int8 {fault}; load it with precision='fp32'")
 
     def _require(self, head: str) -> None:
         if head not in self.model.parts.heads:
@@ -340,6 +372,7 @@ class VisualBERT:
         Raises:
             InputError: where it exists, or cannot be written.
         """
+        self._refuse_int8("is not saved")
         return save(self.model, self.source, self.detector, Path(folder), card)
 
     def export_onnx(self, path: str | Path, head: str | None = None) -> Path:
@@ -356,6 +389,7 @@ class VisualBERT:
         """
         from mmf_visualbert.pretrained.export import write_onnx
 
+        self._refuse_int8("is not exported")
         return write_onnx(self.model, head or self.heads[0], Path(path))
 
     def push_to_hub(self, name: str, private: bool = False, card: str | None = None) -> str:

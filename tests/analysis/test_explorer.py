@@ -213,3 +213,32 @@ def test_bad_input_is_one_sentence(grounded, tmp_path, capsys):
         error = capsys.readouterr().err
         assert sentence in error and error.count("\n") == 1
     assert not (tmp_path / "p.html").exists()
+
+
+ENCODER = "model_config.visualbert.region_encoder.params"
+FRAMES = ["dataset_config.visualbert_vcr.image_size=[96,48]", f"{ENCODER}.backbone=small", f"{ENCODER}.weights=null"]
+
+
+def test_a_choice_is_shown_with_its_frame(small_world, tmp_path):
+    """VCR makes its regions inside the model; the weights of the choice that is taken are those of a plain pass."""
+    path, dataset, parts = checkpoint(small_world, "vcr", "defaults", tmp_path, overrides=FRAMES)
+    page = tmp_path / "vcr.html"
+    assert main.main(["explore", str(path), "--count", "3", "--out", str(page)]) == 0
+    content = blocks(page)
+    for number, place in enumerate(spread(3, len(dataset))):
+        one, record = content[f"example-{number}"], dataset.annotations[place]
+        batch = {name: value[None] for name, value in dataset[place].items()}
+        with torch.no_grad():
+            inputs = visual_bert_inputs(batch, parts.region_encoder(batch).features)
+            encoded = parts.visual_bert(*inputs, output_attentions=True)
+            scores = parts.heads["visualbert_choice"](encoded, batch).scores[0].softmax(-1)
+        taken, words = int(scores.argmax()), encoded.text_mask.shape[1]
+        regions = batch["region_mask"][0].nonzero().squeeze(1)
+        expected = torch.stack([weights[taken, :, :words, words:][:, :, regions] for weights in encoded.attentions])
+        raw = np.frombuffer(gzip.decompress(base64.b64decode(one["data"])), np.uint8)[: expected.numel()]
+        scales = np.array(one["scales"]["raw"]).reshape(2, 4, 1, 1)
+        assert (np.abs(raw.reshape(expected.shape) * scales / 255 - expected.numpy()) < scales / 500 + 1e-6).all()
+        assert one["answers"][0][2] == pytest.approx(float(scores.max()), abs=1e-4) and len(one["answers"]) == 4
+        assert one["gold"] and one["right"] == (taken == record.answer_label)
+        assert one["images"][0]["src"].startswith("data:image") and len(one["regions"]) == len(regions)
+        assert one["regions"][0][2][:2] == [0, 0] and one["groups"][0]["label"].startswith("[")

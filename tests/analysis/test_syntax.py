@@ -132,6 +132,31 @@ def test_a_parser_that_is_not_there_is_said(dataset):
             parse_with(parser, "xx_none", dataset.captions)
 
 
+def test_spacys_parses_are_read_word_by_word(small_world, dataset, tmp_path):
+    """A pipeline of spaCy on disk whose parser knows the sample world's sentences: no model has to be downloaded."""
+    spacy = pytest.importorskip("spacy")
+    known = read_parses([small_world / "flickr30k_entities/parses/val.conllu"])
+    by_words = {parse.forms: parse for parse in known.values()}
+
+    @spacy.language.Language.component("sample_world_parser")
+    def parser(document):
+        parse = by_words[tuple(token.text for token in document)]
+        heads = [place if head < 0 else head for place, head in enumerate(parse.governors)]
+        return spacy.tokens.Doc(
+            document.vocab, words=list(parse.forms), heads=heads, deps=[each or "dep" for each in parse.relations]
+        )
+
+    pipeline = spacy.blank("en")
+    pipeline.add_pipe("sample_world_parser")
+    pipeline.to_disk(tmp_path / "en_sample_world")
+    several = list(known.items())[:6]
+    captions = [
+        dataset.captions[0]._replace(image_id=name.split("#")[0], number=int(name.split("#")[1]), words=parse.forms)
+        for name, parse in several
+    ]
+    assert parse_with("spacy", str(tmp_path / "en_sample_world"), captions) == dict(several)
+
+
 def test_the_command_on_the_worlds_own_parses(small_world, tmp_path, capsys):
     path, dataset, _ = checkpoint(small_world, "flickr30k", "pretrain_task", tmp_path)
     parses = small_world / "flickr30k_entities/parses/val.conllu"

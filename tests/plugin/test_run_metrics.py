@@ -87,3 +87,15 @@ def test_wandb_without_network_keeps_all_in_the_runs_folder(run_words, monkeypat
     folder = run_words(*OPTS, "training.loggers=[wandb]")
     wandb.finish()
     assert [path for path in folder.rglob("*.wandb") if os.path.getsize(path) > 100]
+
+
+def test_trackio_keeps_all_on_this_machine(run_words, monkeypatch, tmp_path):
+    trackio = pytest.importorskip("trackio")
+    for name, value in (("TRACKIO_DIR", str(tmp_path / "trackio")), ("HF_HUB_OFFLINE", "1")):
+        monkeypatch.setenv(name, value)
+    for module in ("trackio.utils", "trackio.sqlite_storage"):
+        monkeypatch.setattr(f"{module}.TRACKIO_DIR", tmp_path / "trackio", raising=False)
+    folder = run_words(*OPTS, "training.loggers=[trackio]")
+    trackio.finish()
+    (database,) = (tmp_path / "trackio").rglob("visualbert*.db")
+    assert database.stat().st_size > 100 and (folder / "metrics.jsonl").is_file()

@@ -20,8 +20,8 @@ def questions(tmp_path):
     return file
 
 
-def echo(texts, images):
-    return [[Reply(text, "-".join(keys), 1.0)] for text, keys in zip(texts, images, strict=True)]
+def echo(asked):
+    return [[Reply(question.text, "-".join(question.images), 1.0)] for question in asked]
 
 
 def lines(path):
@@ -39,11 +39,11 @@ def test_each_line_comes_back_with_its_replies(questions, tmp_path):
 def test_a_stopped_run_goes_on(questions, tmp_path, torn):
     out, seen = tmp_path / "out.jsonl", []
 
-    def stops(texts, images):
+    def stops(asked):
         if len(seen) == 2:
             raise KeyboardInterrupt
-        seen.append(texts)
-        return echo(texts, images)
+        seen.append(asked)
+        return echo(asked)
 
     with pytest.raises(KeyboardInterrupt):
         answer_file(questions, out, stops, 2, progress=False)
@@ -52,9 +52,9 @@ def test_a_stopped_run_goes_on(questions, tmp_path, torn):
     partial.write_text(partial.read_text() + torn)
     later = []
 
-    def goes_on(texts, images):
-        later.extend(texts)
-        return echo(texts, images)
+    def goes_on(asked):
+        later.extend(question.text for question in asked)
+        return echo(asked)
 
     answer_file(questions, out, goes_on, 2, progress=False)
     assert later == ["what 4 ?"] and [row["id"] for row in lines(out)] == [0, 1, 2, 3, 4]

@@ -1,5 +1,6 @@
 """A model from Python answers as the dataset's predictions do, and comes back from a folder as it was."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -182,6 +183,21 @@ def test_the_cards_lines_run(runs, tmp_path):
     assert "Reply(about='A man'" in ended.stdout
 
 
+def test_the_card_says_how_it_was_trained(runs, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    shutil.copy(runs["vqa2"][0], folder)
+    name = "visualbert_vqa2/visualbert_vqa_accuracy"
+    rows = [(200, "train", 0.9), (200, "val", 0.5), (400, "val", 0.75), (600, "val", 0.6)]
+    lines = [json.dumps({"update": update, "split": split, f"{split}/{name}": value}) for update, split, value in rows]
+    (folder / "metrics.jsonl").write_text("\n".join(lines) + '\n{"update": 7')
+    card = (VisualBERT.from_pretrained(folder / "best.ckpt").save_pretrained(tmp_path / "a") / "README.md").read_text()
+    assert "On val, at update 400" in card and f"| {name} | 0.7500 |" in card and "license: bsd-3-clause" in card
+    assert "| batch size | " in card and "v2_mscoco_train2014_annotations.json" in card
+    again = VisualBERT.from_pretrained(tmp_path / "a").save_pretrained(tmp_path / "b")
+    assert "On val, at update 400" in (again / "README.md").read_text()
+
+
 def test_weights_in_shards_load(runs, tmp_path):
     from transformers import VisualBertForQuestionAnswering
 
@@ -219,6 +235,33 @@ def test_files_of_others_are_told_by_their_names(runs, small_world, tmp_path, ta
     assert loaded.fill("a [MASK]", image)[0].answer == model.fill("a [MASK]", image)[0].answer
     with pytest.raises(InputError, match="does not say which vocabulary it reads"):
         VisualBERT.from_pretrained(file, attention_heads=4)
+
+
+@pytest.mark.parametrize("target", ["authors", "transformers"])
+@pytest.mark.parametrize("name", ["vqa2", "nlvr2"])
+def test_answers_come_back_from_files_of_others(runs, small_world, tmp_path, name, target):
+    """Ours to theirs, theirs to ours, and to a folder of ours again: what the model says stays."""
+    from mmf_visualbert.checkpoints.convert import revert
+    from mmf_visualbert.runs import modules_of
+
+    model = VisualBERT.from_pretrained(runs[name][0])
+    theirs, _ = revert(modules_of(model.model.parts).state_dict(), target)
+    torch.save({key: value for key, value in theirs.items() if isinstance(value, torch.Tensor)}, tmp_path / "their.th")
+    (tmp_path / "answers.txt").write_text("".join(f"{answer}\n" for answer in getattr(runs[name][1], "answers", [])))
+    loaded = VisualBERT.from_pretrained(
+        tmp_path / "their.th",
+        vocabulary=small_world / "bert/vocab.txt",
+        attention_heads=4,
+        answers=tmp_path / "answers.txt" if name == "vqa2" else None,
+    )
+    image = np.random.default_rng(0).random((3, 128), np.float32)
+    texts, images = ["a red circle ?", "two"], [image, image] if name == "vqa2" else [[image, image]] * 2
+    for again in (loaded, VisualBERT.from_pretrained(loaded.save_pretrained(tmp_path / "saved"))):
+        for one, other in zip(
+            again.ask(again.heads[0], texts, images, 2), model.ask(model.heads[0], texts, images, 2), strict=True
+        ):
+            assert [reply.answer for reply in one] == [reply.answer for reply in other]
+            assert [reply.probability for reply in one] == pytest.approx([r.probability for r in other], abs=1e-5)
 
 
 def test_what_is_asked_wrongly_is_one_sentence(runs, vqa, tmp_path):

@@ -68,7 +68,7 @@ def file_of(photograph: Any, path: Path, where: str) -> Path:
             raise InputError(f"{where} is no image that can be read ({error}); give another") from error
         return path
     if isinstance(photograph, np.ndarray):
-        if photograph.dtype != np.uint8 or photograph.ndim != 3 or photograph.shape[2] != 3:
+        if photograph.dtype != np.uint8 or photograph.ndim != 3 or photograph.shape[2] != 3 or not photograph.size:
             raise InputError(
                 f"{where} is an array of {photograph.dtype} of shape {photograph.shape}; give (height, width, 3) uint8"
             )
@@ -77,5 +77,7 @@ def file_of(photograph: Any, path: Path, where: str) -> Path:
         raise InputError(
             f"{where} is of type {type(photograph).__name__}; give a path, bytes, an array, or PIL's image"
         )
+    if 0 in photograph.size:
+        raise InputError(f"{where} has no pixels ({photograph.width} x {photograph.height}); give another")
     photograph.convert("RGB").save(path.with_suffix(".png"))
     return path.with_suffix(".png")

@@ -2,6 +2,7 @@
 
 from mmf_visualbert import catalog
 from mmf_visualbert.contracts import AnnotationFile, Task
+from mmf_visualbert.datasets.one_answer import PAIRS
 from mmf_visualbert.tasks.table.answer import ANSWER
 from mmf_visualbert.tasks.table.dataset import NAME
 from mmf_visualbert.tasks.table.leaderboard import LEADERBOARD
@@ -12,5 +13,7 @@ def images(file: AnnotationFile) -> list[str] | None:
     return None
 
 
-TASK = Task(name="table", title="a table", dataset=NAME, images=images, leaderboard=LEADERBOARD, answer=ANSWER)
+TASK = Task(
+    name="table", title="a table", dataset=NAME, images=images, leaderboard=LEADERBOARD, answer=ANSWER, choice=PAIRS
+)
 catalog.register_task(TASK)

@@ -139,7 +139,7 @@ class VCR:
 
     def _segments(self, record: VcrRecord) -> Iterator[str]:
         """The first segment of each group of four sequences, followed by their second ones."""
-        for group in self._groups(record):
+        for group in self.groups(record):
             context = self.sequences.spell(group.context, record.objects)
             yield " ".join(context.words)
             for choice in group.choices:
@@ -159,7 +159,7 @@ class VCR:
         wanted = range(part * self.choices_per_sample, (part + 1) * self.choices_per_sample)
         sequences: list[ChoiceSequence] = []
         right: list[bool | None] = []
-        for number, group in enumerate(self._groups(record)):
+        for number, group in enumerate(self.groups(record)):
             picked = [choice for choice in range(CHOICES) if number * CHOICES + choice in wanted]
             if picked:
                 choices = [group.choices[choice] for choice in picked]
@@ -173,7 +173,8 @@ class VCR:
         sample |= self.regions.tensors(record.query(chosen), self.split_facts.regions)
         return sample
 
-    def _groups(self, record: VcrRecord) -> list[Choices]:
+    def groups(self, record: VcrRecord) -> list[Choices]:
+        """What the sequences of a record are made of, four by four."""
         groups = []
         if self.mode in ("answer", "both"):
             groups.append(Choices(record.question, record.answers, record.answer_label))

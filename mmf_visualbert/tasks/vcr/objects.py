@@ -1,6 +1,7 @@
 """The objects of a frame: their boxes, polygons and classes, from VCR's metadata or a detector's file (§4.2)."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple, TypeAlias
 
@@ -102,14 +103,23 @@ def mentioned_objects(record: VcrRecord) -> list[int]:
     "everyone" mentions every person; where nothing is mentioned, every person is a region. All eight choices count in
     both subtasks, as in the released code, so that a question has the same regions in all phases.
     """
-    persons = {index for index, name in enumerate(record.objects) if name == PERSON}
+    return mentioned_in((record.question, *record.answers, *record.rationales), record.objects)
+
+
+def mentioned_in(texts: Iterable[Tokens], objects: Sequence[str]) -> list[int]:
+    """Indices of the objects that are mentioned in any of the texts, every person where none is; ascending.
+
+    Args:
+        texts: words and tags.
+        objects: class name of each object of the frame.
+    """
+    persons = {index for index, name in enumerate(objects) if name == PERSON}
     mentioned: set[int] = set()
-    for tokens in (record.question, *record.answers, *record.rationales):
-        for token in tokens:
-            if not isinstance(token, str):
-                mentioned.update(token)
-            elif token.lower() in EVERYONE:
-                mentioned |= persons
+    for token in itertools.chain.from_iterable(texts):
+        if not isinstance(token, str):
+            mentioned.update(token)
+        elif token.lower() in EVERYONE:
+            mentioned |= persons
     return sorted(mentioned or persons)
 
 

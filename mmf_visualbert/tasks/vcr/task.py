@@ -15,6 +15,8 @@ from mmf_visualbert.tasks.chains import (
     chain,
 )
 from mmf_visualbert.tasks.chains import TASK as PRETRAIN_TASK
+from mmf_visualbert.tasks.vcr.asking import CHOICE
+from mmf_visualbert.tasks.vcr.depict import depict
 from mmf_visualbert.tasks.vcr.leaderboard import LEADERBOARD
 from mmf_visualbert.tasks.vcr.predictions import accuracy_of, merge_predictions
 
@@ -89,5 +91,7 @@ TASK = Task(
         RATIONALE: Load(212_923, 12, 32, 4 * 45, 4, 6),
     },
     merge=MERGE,
+    depict=depict,
+    choice=CHOICE,
 )
 catalog.register_task(TASK)
