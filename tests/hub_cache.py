@@ -38,10 +38,18 @@ class HubCache:
         self.put(name, {file.name: file.read_bytes() for file in folder.iterdir()})
 
     def put_bert_base_uncased(self, world: Path) -> None:
-        """A vocabulary of BERT's size: a sample world's, and places that are not used."""
-        known = (world / "bert/vocab.txt").read_text().split()
-        pieces = [*known, *(f"[unused{number}]" for number in range(BERT_BASE_UNCASED - len(known)))]
+        """The vocabulary below, under its name."""
         settings = b'{"do_lower_case": true, "tokenizer_class": "BertTokenizer"}'
-        vocabulary = "".join(f"{piece}\n" for piece in pieces).encode()
-        files = {"vocab.txt": vocabulary, "tokenizer_config.json": settings, "config.json": b'{"model_type": "bert"}'}
+        files = {
+            "vocab.txt": bert_base_uncased(world).encode(),
+            "tokenizer_config.json": settings,
+            "config.json": b'{"model_type": "bert"}',
+        }
         self.put("bert-base-uncased", files)
+
+
+def bert_base_uncased(world: Path) -> str:
+    """A vocab.txt of BERT's size: a sample world's pieces, and places that are not used."""
+    known = (world / "bert/vocab.txt").read_text().split()
+    unused = (f"[unused{number}]" for number in range(BERT_BASE_UNCASED - len(known)))
+    return "".join(f"{piece}\n" for piece in (*known, *unused))

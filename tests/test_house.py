@@ -14,7 +14,7 @@ PACKAGE = Path(mmf_visualbert.__file__).parent
 # From the ground up. A module imports from its own floor or from those below.
 FLOORS = (
     ("errors",),
-    ("characters", "unpickle", "files", "contracts", "places", "ending", "yaml_config", "launching"),
+    ("characters", "unpickle", "files", "contracts", "paper_rows", "places", "ending", "yaml_config", "launching"),
     ("catalog",),
     ("modules", "processors", "losses", "metrics"),
     ("datasets", "features"),

@@ -2,13 +2,27 @@
 
 import json
 import os
+import shutil
 
 import pages
+from PIL import Image
 from task_checkpoint import checkpoint
 
 from mmf_visualbert.cli.main import main
 
 PAGE = pages.ROOT / "docs" / "python.md"
+
+
+def scenes_of(world, folder):
+    """A run on VCR, and a frame of two persons at least with what it shows."""
+    (folder / "save/vcr/defaults").mkdir(parents=True)
+    encoder = "model_config.visualbert.region_encoder.params"
+    small = [f"{encoder}.backbone=small", f"{encoder}.weights=null", "dataset_config.visualbert_vcr.image_size=[96,48]"]
+    _, dataset, _ = checkpoint(world, "vcr", "defaults", folder / "save/vcr/defaults", overrides=small)
+    record = next(record for record in dataset.annotations if len(record.objects) > 1)
+    frames = world / "vcr/vcr1images"
+    Image.open(frames / record.frame).save(folder / "frame.jpg")
+    shutil.copy(frames / record.metadata, folder / "frame.json")
 
 
 def test_the_lines_of_the_page_run(small_world, tmp_path, monkeypatch, capsys):
@@ -17,8 +31,9 @@ def test_the_lines_of_the_page_run(small_world, tmp_path, monkeypatch, capsys):
         (tmp_path / folder).mkdir(parents=True)
     os.symlink(small_world, tmp_path / "data" / "sample")
     _, dataset, _ = checkpoint(small_world, "vqa2", "defaults", tmp_path / "save/vqa2/defaults")
+    scenes_of(small_world, tmp_path)
     blocks = pages.blocks(PAGE, "python")
-    assert len(blocks) == 4
+    assert len(blocks) == 5 and not any(pages.why_not_run(PAGE, block) for block in blocks)
     names: dict = {}
     for block in blocks:
         exec(compile(block.text, f"{PAGE.name}:{block.line}", "exec"), names)
