@@ -1,6 +1,7 @@
 """MMF's commands in processes of their own, forked from a clean one that has imported what takes long."""
 
 import importlib
+import json
 import multiprocessing
 import os
 import socket
@@ -44,6 +45,18 @@ def start_together(
             process.kill()
             process.join()
     return [Done(process.exitcode, log.read_text()) for process, log in zip(processes, logs, strict=True)]
+
+
+def losses(words: list[str], folder: Path, processes: int = 1) -> list[float]:
+    """The loss of each update of a run of `mmf_run` without dropout, whose draws are each process's own."""
+    folder.mkdir()
+    words = [*words, f"env.save_dir={folder}", "training.seed=1"]
+    words += ["training.log_interval=1", "model_config.visualbert.dropout=0.0"]
+    done = start_together("mmf_run", words, folder, 300, ranks(processes) if processes > 1 else [{}])
+    if any(one.code for one in done):
+        raise AssertionError([one.said[-2000:] for one in done])
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [row["train/total_loss"] for row in rows if row["split"] == "train"]
 
 
 def ranks(number: int) -> list[dict[str, str]]:

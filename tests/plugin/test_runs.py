@@ -1,6 +1,5 @@
 """MMF's own training loop, in one process and in two, on a model of its own and on ours."""
 
-import json
 import re
 from pathlib import Path
 
@@ -13,6 +12,11 @@ from mmf_visualbert.compat.installed import is_release
 PROJECT = Path(__file__).resolve().parents[1] / "toy_project"
 POINTS, WORDS = PROJECT / "run.yaml", PROJECT / "run_words.yaml"
 TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "mmf_cli.run")
+
+
+def curve(folder: Path, *words: str, processes: int = 1) -> list[float]:
+    """The loss of each update of the toy run without dropout, whose draws are each process's own."""
+    return warm.losses([f"config={WORDS}", f"env.user_dir={PROJECT}", *words], folder, processes)
 
 
 def updates(folder: Path) -> int:
@@ -60,17 +64,6 @@ def test_early_stopping_ends_in_two_processes(two_processes, tmp_path):
     done = two_processes(WORDS, *opts, "training.max_updates=100", "optimizer.params.lr=0.")
     assert done.returncode == 0, done.stderr
     assert updates(tmp_path / "save") == 3
-
-
-def curve(folder: Path, *words: str, processes: int = 1) -> list[float]:
-    """The loss of each update of a run without dropout, whose draws are each process's own."""
-    folder.mkdir()
-    words = (f"config={WORDS}", f"env.user_dir={PROJECT}", f"env.save_dir={folder}", "training.seed=1", *words)
-    words += ("training.log_interval=1", "model_config.visualbert.dropout=0.0")
-    done = warm.start_together("mmf_run", [*words], folder, 300, warm.ranks(processes) if processes > 1 else [{}])
-    assert [one.code for one in done] == [0] * processes, [one.said[-2000:] for one in done]
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [row["train/total_loss"] for row in rows if row["split"] == "train"]
 
 
 def test_processes_and_layouts_learn_the_same(tmp_path):

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+import warm
 from mmf_runs import CONFIGS, load_trainer, write_config
 
 from mmf_visualbert.errors import InputError
@@ -68,6 +69,14 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(toy_project, small_worl
     assert whole["visualbert"]["samples"] == resumed["visualbert"]["samples"] > 0
     assert whole["num_updates"] == resumed["num_updates"] == 5
     assert not [name for name, value in whole["model"].items() if not torch.equal(value, resumed["model"][name])]
+
+
+def test_two_processes_learn_what_one_does(small_world, tmp_path):
+    words = [f"config={run_file('vqa2/defaults', small_world, tmp_path)}", "training.token_budget=300"]
+    words += ["training.batch_size=8", "run_type=train", "training.max_updates=4", "training.max_epochs=null"]
+    one = warm.losses(words, tmp_path / "one")
+    assert len(one) == 4
+    assert warm.losses(words, tmp_path / "two", processes=2) == pytest.approx(one, rel=1e-5)
 
 
 def test_a_dataset_that_cannot_say_how_long_its_samples_are_is_refused(run_words):
