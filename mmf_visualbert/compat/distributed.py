@@ -111,7 +111,10 @@ def train_without_cuda(module: ModuleType, trainer: type[Any], choose: str) -> s
         module.registry.register("data_parallel", False)
         module.registry.register("distributed", True)
         unused = self.config.training.find_unused_parameters
-        self.model = torch.nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=unused)
+        # The gradients lie where they are summed up: a copy of all weights less, in memory and in time.
+        self.model = torch.nn.parallel.DistributedDataParallel(
+            self.model, find_unused_parameters=unused, gradient_as_bucket_view=True
+        )
 
     replace(trainer, **{choose: choose_cpu, "parallelize_model": parallelize_on_cpu})
     return NO_CUDA
