@@ -30,6 +30,7 @@ def on_ranks(tmp_path):
             child = os.fork()
             if child == 0:
                 try:
+                    torch.set_num_threads(1)  # the threads of what ran before are not forked, and would be waited for
                     address = f"file://{tmp_path / 'store'}"
                     dist.init_process_group("gloo", init_method=address, rank=rank, world_size=size)
                     torch.save(work(rank), tmp_path / str(rank))
