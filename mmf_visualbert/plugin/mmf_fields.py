@@ -15,15 +15,18 @@ FEATURES_OF_OURS = "region_features"
 
 
 def add_our_names(batch: MutableMapping[str, Any]) -> None:
-    """Adds to a batch of MMF's datasets what `under_our_names` finds in it, for the model and the losses after it.
-
-    MMF computes losses of batches with `targets` alone, so the labels of masked language modeling are these too.
-    """
+    """Adds to a batch of MMF's datasets what `under_our_names` finds in it, for the model and the losses after it."""
     named = under_our_names(batch)
     for name in [name for name in named if name not in batch]:
         batch[name] = named[name]
-    if "masked_lm_labels" in named and "targets" not in batch:
-        batch["targets"] = named["masked_lm_labels"]
+
+
+def add_targets_of_pretraining(batch: MutableMapping[str, Any], outputs: Mapping[str, Any]) -> None:
+    """Makes the labels of masked language modeling the `targets` of a batch, as MMF computes losses of batches with
+    these alone. Where a head gives `scores`, a batch without targets is one to predict, and stays so.
+    """
+    if "masked_lm_labels" in batch and "targets" not in batch and "scores" not in outputs:
+        batch["targets"] = batch["masked_lm_labels"]
 
 
 def under_our_names(batch: Mapping[str, Any]) -> Mapping[str, Any]:

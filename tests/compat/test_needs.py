@@ -178,6 +178,38 @@ def test_features_are_opened_once():
     assert repair("mmf_datasets.share_open_features", made) is None
 
 
+def entailment(format_for_prediction):
+    """SNLI-VE's module, whose dataset says how it formats predictions."""
+    content = {"annotation_db": [{"Flikr30kID": "7.jpg", "pairID": "7#0"}], "load_item": lambda self, index: {}}
+    own = {} if format_for_prediction is None else {"format_for_prediction": format_for_prediction}
+    base = type("VQA2Dataset", (), {"format_for_prediction": lambda self, report: report.scores[self.answer_processor]})
+    dataset = type("VisualEntailmentDataset", (base,), {**content, **own})
+    return module(VisualEntailmentDataset=dataset, LABEL_TO_INT_MAPPING={"entailment": 0, "neutral": 1})
+
+
+def test_predictions_of_entailment():
+    leaves("mmf_datasets.predict_entailment", entailment(lambda self, report: list(report.scores)))
+    for lacking in (entailment(None), entailment(lambda self, report: [])):
+        assert repair("mmf_datasets.predict_entailment", lacking)
+        dataset = lacking.VisualEntailmentDataset()
+        scores = torch.tensor([[0.0, 9.0]])
+        (entry,) = dataset.format_for_prediction({"id": dataset.load_item(0)["id"][None], "scores": scores})
+        assert entry.pop("probability") > 0.99
+        assert entry == {"id": "7#0", "image": "7.jpg", "label": "neutral"}
+
+
+def test_predictions_of_genres():
+    leaves("mmf_datasets.predict_genres", module(MMIMDbDataset=type("Whole", (), {"format_for_prediction": print})))
+    words = type("Answers", (), {"idx2word": lambda self, index: ["<pad>", "<unk>", "War", "Drama"][index]})()
+    content = {"annotation_db": [{}], "answer_processor": words, "__getitem__": lambda self, index: {}}
+    made = module(MMIMDbFeaturesDataset=type("Lacking", (), content))
+    assert repair("mmf_datasets.predict_genres", made)
+    films = made.MMIMDbFeaturesDataset()
+    report = {"id": films[0]["id"][None], "scores": torch.tensor([[0.5, -1.0, 0.5, -0.5]])}
+    assert films.format_for_prediction(report) == [{"id": 0, "genres": ["War"]}]
+    assert repair("mmf_datasets.predict_genres", made) is None
+
+
 def test_demjson(packages, no_stand_ins, monkeypatch):
     packages(mmf__utils__configuration="import json")
     assert repair("standins.provide_demjson") is None

@@ -81,6 +81,11 @@ def lines(path: Path, records: list[dict]) -> None:
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
 
 
+def without(records: list[dict], *names: str) -> list[dict]:
+    """The records of a test split, whose labels are not given away."""
+    return [{name: value for name, value in record.items() if name not in names} for record in records]
+
+
 def imdb(path: Path, records: list[dict]) -> None:
     """MMF's npy of a header and records."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +101,7 @@ def memes(data: Path, asked: list[tuple[str, str, str]]) -> None:
         for number, (key, text, _) in enumerate(asked)
     ]
     for split in ("train", "dev", "test", "dev_unseen", "test_unseen"):
-        lines(folder / f"annotations/{split}.jsonl", records)
+        lines(folder / f"annotations/{split}.jsonl", without(records, "label") if split == "test" else records)
     store(data, "datasets/hateful_memes/defaults/features/detectron.lmdb")
 
 
@@ -104,7 +109,13 @@ def entailment(data: Path, asked: list[tuple[str, str, str]]) -> None:
     """SNLI-VE."""
     folder = data / "datasets/visual_entailment/defaults/annotations"
     records = [
-        {"Flikr30kID": f"{key}.jpg", "sentence2": text, "gold_label": ENTAILMENT[number % 3]}
+        {
+            "Flikr30kID": f"{key}.jpg",
+            "pairID": f"{key}.jpg#{number}",
+            "sentence1": "A picture.",
+            "sentence2": text,
+            "gold_label": ENTAILMENT[number % 3],
+        }
         for number, (key, text, _) in enumerate(asked)
     ]
     for split in ("train", "dev", "test"):
@@ -140,6 +151,8 @@ def questions_of(folder: Path, asked: list[tuple[str, str, str]], answers: list[
             "feature_path": f"{key}.npy",
             "answers": [answer] * 10,
             "all_answers": [answer],
+            "ocr_tokens": [],
+            "ocr_info": [],
         }
         for number, (key, text, answer) in enumerate(asked)
     ]
@@ -149,7 +162,8 @@ def questions_of(folder: Path, asked: list[tuple[str, str, str]], answers: list[
         "okvqa": [f"annotations/annotations/imdb_{split}.npy" for split in ("train1", "val1", "test")],
     }[folder.parent.name]
     for file in files:
-        imdb(folder / file, records)
+        is_test = folder.parent.name == "vizwiz" and "test" in file
+        imdb(folder / file, without(records, "answers", "all_answers") if is_test else records)
     places = {
         "vizwiz": ("extras/vocabs/answers_vizwiz_7k.txt", "features/detectron.lmdb"),
         "gqa": ("vocabs/answers_gqa.txt", "features/gqa.lmdb"),
