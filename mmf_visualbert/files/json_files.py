@@ -8,10 +8,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.files.text import read_lines, read_text
+from mmf_visualbert.files.text import decoded_line, open_bytes, read_text
 
 Hook = Callable[[dict[str, Any]], Any]
+
+_quick = msgspec.json.Decoder()
+_BLANK = object()
 
 # An escape of JSON: two that are one character, half a character (group 1), or any other.
 _ESCAPE = re.compile(
@@ -52,13 +57,25 @@ def read_json_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
     Raises:
         InputError: missing, empty, or a line that is no json object.
     """
-    for number, line in enumerate(read_lines(path), 1):
-        if not line.strip():
-            continue
-        record = parse_json(line, f"{path} line {number}")
-        if not isinstance(record, dict):
-            raise InputError(f"{path} line {number} is no json object; make the file anew, one object a line")
-        yield number, record
+    number, decode = 0, _quick.decode
+    with open_bytes(path) as stream:
+        for raw in stream:
+            for line in raw.splitlines():
+                number += 1
+                try:
+                    record = decode(line)
+                except (msgspec.MsgspecError, ValueError, RecursionError):
+                    record = _slowly(line, path, number)
+                if type(record) is dict:
+                    yield number, record
+                elif record is not _BLANK:
+                    raise InputError(f"{path} line {number} is no json object; make the file anew, one object a line")
+
+
+def _slowly(line: bytes, path: str | Path, number: int) -> Any:
+    """The value of a line that msgspec does not take: with NaN or half an emoji, blank, or none, which is said."""
+    text = decoded_line(line, path, number)
+    return parse_json(text, f"{path} line {number}") if text.strip() else _BLANK
 
 
 def parse_json(text: str, where: str, object_hook: Hook | None = None) -> Any:

@@ -114,10 +114,23 @@ def read_lines(path: str | Path) -> Iterator[str]:
         for raw in stream:
             for piece in raw.splitlines():
                 number += 1
-                try:
-                    yield _decoded(piece)
-                except UnicodeDecodeError as error:
-                    raise _no_utf8(path, error, f"in line {number}") from error
+                yield decoded_line(piece, path, number)
+
+
+def decoded_line(raw: bytes, path: str | Path, number: int) -> str:
+    """The characters of a line, all of them whole.
+
+    Args:
+        raw: the line.
+        path, number: the file and the line in it, from 1, as messages name it.
+
+    Raises:
+        InputError: no text in UTF-8.
+    """
+    try:
+        return _decoded(raw)
+    except UnicodeDecodeError as error:
+        raise _no_utf8(path, error, f"in line {number}") from error
 
 
 def _decoded(raw: bytes) -> str:
@@ -182,7 +195,4 @@ class IndexedLines:
             with reading(self.path), open(self.path, "rb") as stream:
                 stream.seek(start)
                 raw = stream.read(length)
-        try:
-            return _decoded(raw.rstrip(b"\r\n"))
-        except UnicodeDecodeError as error:
-            raise _no_utf8(self.path, error, f"in line {number}") from error
+        return decoded_line(raw.rstrip(b"\r\n"), self.path, number)
