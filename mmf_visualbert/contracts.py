@@ -226,8 +226,8 @@ class Metric(Protocol):
 
     required_params: Sequence[str]
 
-    def calculate(self, sample_list: Batch, model_output: Batch) -> Tensor:
-        """The value, ()."""
+    def calculate(self, sample_list: Batch, model_output: Batch) -> Tensor | Mapping[int, Tensor]:
+        """The value, (); or one for each of the answers or labels that the dataset has, by their indices."""
 
 
 # A task

@@ -14,6 +14,7 @@ from mmf_visualbert.contracts import Dataset, Sample
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import read_torch, require, unwrapped
 from mmf_visualbert.modules.batch import visual_bert_inputs
+from mmf_visualbert.modules.chosen_heads import Answers
 from mmf_visualbert.modules.heads.masked_lm import MaskedLMOutput
 from mmf_visualbert.modules.outputs import rows_read
 from mmf_visualbert.modules.parts import ModelParts, build_parts, without_download
@@ -25,7 +26,7 @@ from mmf_visualbert.plugin.overrides import apply, read_words
 from mmf_visualbert.processors.regions import RegionFeatures
 from mmf_visualbert.processors.text import TextAssembler
 from mmf_visualbert.tasks.flickr30k.dataset import Flickr30k, build_flickr30k
-from mmf_visualbert.tasks.learnt import answers_in
+from mmf_visualbert.tasks.learnt import answers_of_heads
 from mmf_visualbert.yaml_config import container, merge, read_yaml, refuse_references
 
 PREFIX = "visual_bert."
@@ -165,7 +166,8 @@ def read_model(checkpoint: Path, vocabulary: Path | None = None, overrides: Sequ
     else:  # made from images, by a part of the model
         regions = RegionFeatures(max_regions=REGIONS, dimension=model["region_dimension"])
     model["region_encoder"] = without_download(model.get("region_encoder"))
-    parts = _built({**model, "random_init": True}, checkpoint, answers_in(state), text.tokenizer.vocab_size)
+    answers = answers_of_heads(model["heads"], state)
+    parts = _built({**model, "random_init": True}, checkpoint, answers, text.tokenizer.vocab_size)
     load_weights(parts, state, str(checkpoint))
     return RunOfModel(parts, text, regions, dataset, config)
 
@@ -306,9 +308,7 @@ def read_visual_bert(checkpoint: Path, model_config: Mapping[str, Any]) -> Visua
     return visual_bert
 
 
-def _built(
-    config: Mapping[str, Any], checkpoint: Path, answers: Sequence[str] | None, vocab_size: int | None
-) -> ModelParts:
+def _built(config: Mapping[str, Any], checkpoint: Path, answers: Answers, vocab_size: int | None) -> ModelParts:
     """The model of a configuration that stood in a file, where anything can stand."""
     size = config.get("size")
     stated = size.items() if isinstance(size, Mapping) else ()

@@ -247,9 +247,9 @@ def _sized(model: dict[str, Any], state: Mapping[str, Tensor], said: Said) -> li
 
 def heads_of(model: Mapping[str, Any], state: Mapping[str, Tensor]) -> list[dict[str, Any]]:
     """The heads that weights are there for, with the keywords that the configuration gives them."""
-    given = {head["type"]: dict(head) for head in model.get("heads") or []}
+    given = {head.get("name") or head["type"]: dict(head) for head in model.get("heads") or []}
     names = dict.fromkeys(name.split(".")[1] for name in state if name.startswith("heads."))
-    unknown = [name for name in names if name not in catalog.names("head")]
+    unknown = [name for name in names if name not in given and name not in catalog.names("head")]
     if unknown:
         raise InputError(
             f"there are weights of the head '{unknown[0]}', which no package here knows; import the package that has it"

@@ -57,6 +57,8 @@ REPAIRS = (
     Repair("lightning_names.restore_callbacks_base", "before", "mmf"),
     Repair("mmf_datasets.restore_imdb", "after", "mmf.datasets.mmf_dataset"),
     Repair("mmf_datasets.share_open_features", "after", "mmf.datasets.databases.readers.feature_readers"),
+    Repair("mmf_datasets.predict_entailment", "after", "mmf.datasets.builders.visual_entailment.dataset"),
+    Repair("mmf_datasets.predict_genres", "after", "mmf.datasets.builders.mmimdb.dataset"),
     # what behaves otherwise
     Repair("omegaconf_behaviour.register_env_resolver", "before", "mmf"),
     Repair("omegaconf_behaviour.give_none_for_missing_keys", "before", "mmf"),
@@ -68,6 +70,8 @@ REPAIRS = (
     Repair("training.stop_after_max_updates", "after", "mmf.trainers.base_trainer"),
     Repair("training.count_updates_of_epochs", "after", "mmf.trainers.base_trainer"),
     Repair("training.begin_several_anew", "after", "mmf.datasets.multi_dataset_loader"),
+    Repair("several_datasets.heed_keys_of_metrics", "after", "mmf.modules.metrics"),
+    Repair("several_datasets.evaluate_each_dataset", "after", "mmf.trainers.base_trainer"),
     Repair("training.keep_rates_in_step", "after", "mmf.trainers.base_trainer"),
     Repair("training.judge_the_last_evaluation", "after", "mmf.trainers.core.training_loop"),
     Repair("training.seed_each_rank", "after", "mmf.utils.env"),

@@ -1,12 +1,14 @@
 """From the plain model config to the model's parts. The one place where the config of the model ends."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from mmf_visualbert import catalog
 from mmf_visualbert.contracts import Head, RegionEncoder
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.modules.build import bert_config, bert_weights, build_head, build_visual_bert, model_facts
+from mmf_visualbert.modules.chosen_heads import Answers, chosen_heads
 from mmf_visualbert.modules.precision import PRECISIONS
 from mmf_visualbert.modules.products import choose_products
 from mmf_visualbert.modules.visual_bert import VisualBertEncoder
@@ -18,7 +20,7 @@ class ModelParts(NamedTuple):
     Attributes:
         visual_bert: the encoder.
         region_encoder: makes region features from images; None where they come from a store.
-        heads: by their registered names.
+        heads: by their names, which are those of their types where the configuration gives none.
         precision: "fp32" or "bf16".
         products: the library of fp32 products on the CPU, of the whole process: "torch" or "onednn".
     """
@@ -30,14 +32,12 @@ class ModelParts(NamedTuple):
     products: str = "torch"
 
 
-def build_parts(
-    config: Mapping[str, Any], answers: Sequence[str] | None = None, vocab_size: int | None = None
-) -> ModelParts:
+def build_parts(config: Mapping[str, Any], answers: Answers = None, vocab_size: int | None = None) -> ModelParts:
     """Builds all parts of a model.
 
     Args:
         config: `model_config.visualbert`, plain and resolved.
-        answers: the dataset's answer vocabulary, for heads that take one.
+        answers: the dataset's answer vocabulary, for heads that take one; of several data sets by the heads' names.
         vocab_size: number of word pieces of the dataset's tokenizer.
 
     Raises:
@@ -47,7 +47,7 @@ def build_parts(
         raise InputError(
             f"model_config.visualbert.precision is '{config['precision']}'; set one of {', '.join(PRECISIONS)}"
         )
-    heads = _heads(config)
+    heads = chosen_heads(config["heads"])
     products = choose_products(config.get("fp32_products", "auto"))  # checkpoints of 0.1.0 have no such key
     bert = config["bert"]
     sizes = _sizes(config, vocab_size)
@@ -60,28 +60,17 @@ def build_parts(
         alignment=config["alignment"],
         attention=config["attention"],
         gradient_checkpointing=config["gradient_checkpointing"],
-        pooler=any(catalog.get("head", head["type"]).needs_pooler for head in heads),
+        pooler=any(catalog.get("head", head.type).needs_pooler for head in heads),
         **sizes,
     )
-    facts = model_facts(visual_bert, config["dropout"], answers)
+    facts = model_facts(visual_bert, config["dropout"])
     built = {
-        head["type"]: build_head(head["type"], facts, weights and weights.heads, **(head.get("params") or {}))
+        head.name: build_head(
+            head.type, replace(facts, answers=head.answers(answers)), weights and weights.heads, **head.params
+        )
         for head in heads
     }
     return ModelParts(visual_bert, _region_encoder(config), built, config["precision"], products)
-
-
-def _heads(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The heads of the config, each with a type of its own."""
-    heads = config["heads"] or []
-    if not heads:
-        raise InputError("model_config.visualbert.heads is empty; name at least one head, as projects/visualbert does")
-    for position, head in enumerate(heads):
-        if not isinstance(head, Mapping) or "type" not in head:
-            raise InputError(f"model_config.visualbert.heads[{position}] is '{head}'; write it as {{type: name}}")
-        if any(head["type"] == other["type"] for other in heads[:position]):
-            raise InputError(f"model_config.visualbert.heads names {head['type']} twice; leave one of them out")
-    return heads
 
 
 def _sizes(config: Mapping[str, Any], vocab_size: int | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from mmf_visualbert.plugin.loggers import check_loggers
 from mmf_visualbert.plugin.parts_of_config import check_parts
 from mmf_visualbert.plugin.pretrained import take_pretrained
 from mmf_visualbert.plugin.resuming import check_resume
+from mmf_visualbert.plugin.several_datasets import check_datasets_of_parts, prepare
 from mmf_visualbert.plugin.workers import possible_workers
 from mmf_visualbert.yaml_config import container
 
@@ -28,6 +29,8 @@ def check_before_a_run(configuration: ModuleType) -> str | None:
         upgraded = upgrade(self, config)
         if config.get("model") == MODEL:
             check_parts(plain(config))
+            if check_datasets_of_parts(plain(config)):
+                prepare(config)
             check_loggers(config)
             check_resume(container(config.checkpoint), config)
             config.training.num_workers = possible_workers(config.training.num_workers)

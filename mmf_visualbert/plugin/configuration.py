@@ -202,12 +202,15 @@ def check_datasets(names: str, registry: Any) -> None:
     """Refuse a dataset that is not registered; MMF warns, and fails later on something else.
 
     Raises:
-        InputError: naming it and those there are of ours.
+        InputError: naming it and those there are, of ours and of the installed MMF.
     """
-    ours = sorted(name for name in registry.mapping["builder_name_mapping"] if name.startswith(DATASETS))
+    there = sorted(registry.mapping["builder_name_mapping"], key=lambda name: (not name.startswith(DATASETS), name))
     for name in filter(None, names.split(",")):
         if registry.get_builder_class(name) is None:
-            raise InputError(f"there is no dataset named '{name}'; for model '{MODEL}' there are {', '.join(ours)}")
+            raise InputError(
+                f"there is no dataset named '{name}'; for model '{MODEL}' and MMF {mmf_version()} there are "
+                f"{', '.join(there)}"
+            )
 
 
 def check_keys(configuration: Any, registry: Any) -> None:

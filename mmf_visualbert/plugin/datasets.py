@@ -94,7 +94,7 @@ def dataset_builder(name: str) -> type[BaseDatasetBuilder]:
             require_files(self.dataset_name, plain, needed(run))
             processors = build_processors(self.dataset_name, plain)
             missing = {split: left_out(plain, split, run) for split in ("train", dataset_type)}
-            answers = names_of_checkpoint(run, processors) if missing["train"] else None
+            answers = names_of_checkpoint(run, processors, self.dataset_name) if missing["train"] else None
             absent = missing[dataset_type]
             if absent is None:
                 dataset = catalog.get("dataset", name)(plain, dataset_type, processors)

@@ -1,6 +1,7 @@
 """VisualBERT as MMF's model: a batch of samples in, `scores` and what losses and metrics read out."""
 
 from collections.abc import Mapping, MutableMapping
+from functools import cached_property
 from typing import Any
 
 from mmf.common.registry import registry
@@ -10,15 +11,17 @@ from torch import Tensor, nn
 
 from mmf_visualbert.contracts import Head
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.modules.chosen_heads import ChosenHead, chosen_heads
 from mmf_visualbert.modules.optimizer import parameter_groups
 from mmf_visualbert.modules.outputs import outputs_of
 from mmf_visualbert.modules.parts import ModelParts, build_parts
 from mmf_visualbert.places import MODEL_YAML
 from mmf_visualbert.plugin import run_facts
-from mmf_visualbert.plugin.mmf_fields import add_our_names
+from mmf_visualbert.plugin.mmf_fields import add_our_names, add_targets_of_pretraining
 from mmf_visualbert.plugin.no_numbers import check_losses
 from mmf_visualbert.plugin.preemption import stop_if_asked
 from mmf_visualbert.plugin.pretrained import start_from
+from mmf_visualbert.plugin.several_datasets import bind_losses
 from mmf_visualbert.yaml_config import container
 
 
@@ -44,7 +47,7 @@ class VisualBERT(BaseModel):
             InputError: for a choice that does not exist, or sizes that do not fit the datasets of the run.
         """
         config = container(self.config)
-        parts: ModelParts = build_parts(config, answers=run_facts.answers(), vocab_size=run_facts.vocab_size())
+        parts: ModelParts = build_parts(config, run_facts.answers_of(self.chosen), run_facts.vocab_size())
         self.visual_bert = parts.visual_bert
         self.region_encoder = parts.region_encoder
         self.heads = nn.ModuleDict(parts.heads)
@@ -52,6 +55,23 @@ class VisualBERT(BaseModel):
         self.hide_regions = config["hide_regions"]
         if config.get("pretrained"):
             start_from(self, config["pretrained"])
+
+    def init_losses(self) -> None:
+        """MMF's losses, each for the data sets that the config names for it."""
+        super().init_losses()
+        bind_losses(self.losses.losses, container(self.config)["losses"])
+
+    @cached_property
+    def chosen(self) -> list[ChosenHead]:
+        """The heads as the config chooses them."""
+        return chosen_heads(container(self.config)["heads"])
+
+    def parts_for(self, dataset: str | None) -> ModelParts:
+        """The model with the heads that read the samples of a data set."""
+        parts = self.parts
+        if not any(head.datasets for head in self.chosen):
+            return parts
+        return parts._replace(heads={head.name: parts.heads[head.name] for head in self.chosen if head.reads(dataset)})
 
     @property
     def parts(self) -> ModelParts:
@@ -68,7 +88,8 @@ class VisualBERT(BaseModel):
                 encoder reads, or no regions at all; and what the heads read. MMF's own datasets give theirs.
         """
         add_our_names(sample_list)
-        outputs = outputs_of(self.parts, sample_list, self.hide_regions)
+        outputs = outputs_of(self.parts_for(sample_list.get("dataset_name")), sample_list, self.hide_regions)
+        add_targets_of_pretraining(sample_list, outputs)
         # What mmf_predict collects: a pre-training phase predicts whether the text describes the image.
         if "scores" not in outputs and "sentence_image_logits" in outputs:
             outputs["scores"] = outputs["sentence_image_logits"]

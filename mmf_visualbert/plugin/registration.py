@@ -14,7 +14,7 @@ from mmf.modules.metrics import BaseMetric
 
 from mmf_visualbert import catalog
 from mmf_visualbert.plugin.datasets import dataset_builder
-from mmf_visualbert.plugin.run_facts import train_batches, train_samples
+from mmf_visualbert.plugin.run_facts import answers, train_batches, train_samples
 from mmf_visualbert.plugin.shared_losses import mmf_loss
 from mmf_visualbert.plugin.timer import start_if_asked
 from mmf_visualbert.plugin.training_length import training_updates
@@ -74,11 +74,18 @@ def mmf_metric(name: str, part: Callable[..., Any]) -> type[BaseMetric]:
             self.part = part(**kwargs)
             self.required_params = list(self.part.required_params)
 
-        def calculate(self, sample_list: Mapping, model_output: Mapping, *args: Any, **kwargs: Any) -> torch.Tensor:
-            return self.part.calculate(sample_list, model_output)
+        def calculate(self, sample_list: Mapping, model_output: Mapping, *args: Any, **kwargs: Any) -> Any:
+            value = self.part.calculate(sample_list, model_output)
+            return by_name(value, sample_list["dataset_name"]) if isinstance(value, Mapping) else value
 
     Metric.__name__ = Metric.__qualname__ = part.__name__
     return Metric
+
+
+def by_name(values: Mapping[int, torch.Tensor], dataset: str) -> dict[str, torch.Tensor]:
+    """Values by the names of a data set's answers or labels; a slash would be a step in MMF's names of metrics."""
+    names = answers((dataset,))
+    return {str(names[index] if names else index).replace("/", "_"): value for index, value in values.items()}
 
 
 def mmf_scheduler(part: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ import torch
 
 from mmf_visualbert.compat.distributed import rank, world_size
 from mmf_visualbert.compat.replace import replace
+from mmf_visualbert.errors import InputError
 from mmf_visualbert.metrics.gather import gather
 from mmf_visualbert.plugin.configuration import MODEL
 from mmf_visualbert.plugin.shared_losses import NOT_COUNTED, batch_size
@@ -58,9 +59,18 @@ def report_each_sample_once(test_reporter: ModuleType) -> str | None:
 
 
 def entries_by_sample(dataset: Any, report: Mapping[str, Any]) -> list[tuple[int, list[Any]]]:
-    """The index of each sample of this process's share with its entries; none for a sample that stands in for none."""
+    """The index of each sample of this process's share with its entries; none for a sample that stands in for none.
+
+    Raises:
+        InputError: for samples without an `id`, as those of some of MMF's own datasets.
+    """
     if NOT_COUNTED in report:
         return []
+    if "id" not in report:
+        raise InputError(
+            f"the samples of {report.get('dataset_name')} have no `id`, by which several processes put predictions in "
+            "order; predict with one"
+        )
     ids = report["id"].tolist()
     return [(index, dataset.format_for_prediction(part(report, row, len(ids)))) for row, index in enumerate(ids)]
 

@@ -3,11 +3,13 @@
 They live in MMF's registry, so that they begin and end with the run that MMF knows of.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from mmf.common.registry import registry
 
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.modules.chosen_heads import Answers, ChosenHead
 
 _FACTS = "visualbert_run_facts"
 
@@ -26,9 +28,9 @@ def hand_on(dataset_name: str, anew: bool = False, **facts: Any) -> None:
     registry.register(_FACTS, noted)
 
 
-def _of_this_run(fact: str) -> list[Any]:
+def _of_this_run(fact: str, of: Sequence[str] = ()) -> list[Any]:
     noted = registry.get(_FACTS, {}, no_warning=True)
-    return [noted[name][fact] for name in datasets() if fact in noted.get(name, {})]
+    return [noted[name][fact] for name in of or datasets() if fact in noted.get(name, {})]
 
 
 def datasets() -> list[str]:
@@ -47,19 +49,34 @@ def train_batches() -> int | None:
     return sum(_of_this_run("train_batches")) or None
 
 
-def answers() -> list[str] | None:
+def answers_of(heads: Sequence[ChosenHead]) -> Answers:
+    """What the heads of a model answer with: by their names, where some are for some of the run's data sets alone.
+
+    Raises:
+        InputError: as `answers`.
+    """
+    if not any(head.datasets for head in heads):
+        return answers()
+    named = {head.name: answers(head.datasets) for head in heads}
+    return {name: own for name, own in named.items() if own is not None}
+
+
+def answers(of: Sequence[str] = ()) -> list[str] | None:
     """The answer vocabulary of the run's datasets, None where no dataset has one.
+
+    Args:
+        of: some of them; empty for all.
 
     Raises:
         InputError: where two of them have others: one head cannot predict from both.
     """
-    given = _of_this_run("answers")
+    given = _of_this_run("answers", of)
     other = next((one for one in given if one != given[0]), None)
     if other is not None:
         raise InputError(
             f"datasets={','.join(datasets())} names data with answers of their own ({len(given[0])} and {len(other)}), "
-            "which one head cannot predict from; train one after the other, or give them the same answers in "
-            "processors.answer_processor.params.vocabulary"
+            "which one head cannot predict from; give each a head of its own ({type: ..., datasets: [...]}), or both "
+            "the same answers in processors.answer_processor.params.vocabulary"
         )
     return next(iter(given), None)
 
@@ -77,8 +94,8 @@ def refuse_others(dataset: str, missing: object) -> None:
     if len(datasets()) > 1:
         raise InputError(
             f"datasets={','.join(datasets())} trains several data sets together, and the samples of {dataset} have no "
-            f"{missing}, which a head or loss of this run reads; train one after the other, the second with "
-            "checkpoint.resume_file=FILE (the first one's best.ckpt) and checkpoint.resume_pretrained=true"
+            f"{missing}, which a head or loss of this run reads; train one after the other, or give each data set its "
+            "heads, losses and metrics ({type: ..., datasets: [...]})"
         )
 
 

@@ -12,7 +12,7 @@ from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import unwrapped
 from mmf_visualbert.plugin.resuming import checkpoint_of_run
 from mmf_visualbert.plugin.torch_load import load_checkpoint
-from mmf_visualbert.tasks.learnt import answers_in
+from mmf_visualbert.tasks.learnt import answers_for, stored_answers
 from mmf_visualbert.yaml_config import container
 
 logger = logging.getLogger(__name__)
@@ -80,12 +80,13 @@ def unread(name: str, split: str, missing: Path, answers: list[str] | None) -> U
     return Unread(split, missing, answers)
 
 
-def names_of_checkpoint(config: Any, processors: Mapping[str, Any]) -> list[str] | None:
+def names_of_checkpoint(config: Any, processors: Mapping[str, Any], dataset: str) -> list[str] | None:
     """Gives processors that would learn names from train those that the run's checkpoint has, and returns them.
 
     Args:
         config: of the whole run.
         processors: of its dataset.
+        dataset: its registered name.
 
     Raises:
         InputError: for a checkpoint that cannot be read.
@@ -94,25 +95,24 @@ def names_of_checkpoint(config: Any, processors: Mapping[str, Any]) -> list[str]
     path = checkpoint_of(config) if learning else None
     if path is None or not path.is_file():
         return None
-    names = names_in(path, path.stat().st_mtime_ns)
+    heads = container(config.model_config)[config.model]["heads"]
+    names = answers_for(dataset, heads, names_in(path, path.stat().st_mtime_ns))
     if names:
+        logger.info(f"{len(names)} answers or labels are taken from {path}, as train is not there")
         for each in learning:
             each.take_names(names)
     return names
 
 
 @functools.lru_cache(maxsize=1)  # all splits ask, and a checkpoint is large
-def names_in(path: Path, changed: int) -> list[str] | None:
-    """The names that a checkpoint keeps.
+def names_in(path: Path, changed: int) -> dict[str, list[str]]:
+    """The names that a checkpoint keeps, by its heads.
 
     Args:
         path: of the checkpoint.
         changed: when, so that another file under the same name is read.
     """
-    names = answers_in(unwrapped(load_checkpoint(path).get("model", {})))
-    if names is not None:
-        logger.info(f"{len(names)} answers or labels are taken from {path}, as train is not there")
-    return names
+    return stored_answers(unwrapped(load_checkpoint(path).get("model", {})))
 
 
 def checkpoint_of(config: Any) -> Path | None:

@@ -31,7 +31,8 @@ from mmf_visualbert.pretrained.images import Photographer, records_of
 from mmf_visualbert.pretrained.saving import save
 from mmf_visualbert.processors.regions import RegionFeatures
 from mmf_visualbert.processors.text import TextAssembler
-from mmf_visualbert.runs import LoadedModel, answers_in, load_weights
+from mmf_visualbert.runs import LoadedModel, load_weights
+from mmf_visualbert.tasks.learnt import answers_of_heads
 
 Replies = list[Reply]
 INT8 = "int8"
@@ -99,7 +100,7 @@ class VisualBERT:
             raise InputError(f"{source.origin} does not say which vocabulary it reads; give it with vocabulary=")
         text = TextAssembler(**{**source.text, "tokenizer": tokenizer})
         model = {**source.model, "precision": "fp32" if precision == INT8 else precision}
-        parts = build_parts(model, answers_in(source.state), text.tokenizer.vocab_size)
+        parts = build_parts(model, answers_of_heads(model["heads"], source.state), text.tokenizer.vocab_size)
         missing, odd = load_weights(parts, source.state, source.origin, strict=False)
         missing = [name for name in missing if not name.endswith("_extra_state")]
         if missing:

@@ -143,22 +143,27 @@ def _of_kind(settings: Settings, kind: Kind, split: str, rows: Rows, processors:
 
 
 def few_of_each(table: Table, count: int, seed: int) -> list[int]:
-    """`count` examples of each label, drawn by seed, for learning from few.
+    """`count` examples of each label, drawn by seed, for learning from few; where rows have several labels, rows until
+    each label has as many.
 
     Raises:
-        InputError: where a label has fewer.
+        InputError: where a label has fewer, or labels are no names.
     """
-    by_label = {
-        str(label): np.flatnonzero(table.label_numbers == table.label_numbers[first]).tolist()
-        for label, _, first in table.first_of_label()
-    }
+    rows_of: dict[str, list[int]] = {}
+    for label, _, first in table.first_of_label():
+        for name in label if isinstance(label, list) else [label]:
+            if not isinstance(name, str):
+                raise InputError(f"examples_a_class is {count}, and labels of this kind are no names; leave it out")
+            rows = np.flatnonzero(table.label_numbers == table.label_numbers[first]).tolist()
+            rows_of.setdefault(name, []).extend(rows)
     generator = torch.Generator().manual_seed(seed)
-    chosen: list[int] = []
-    for label, places in sorted(by_label.items()):
-        if len(places) < count:
-            raise InputError(f"examples_a_class is {count}, and the label '{label}' has {len(places)}; lower it")
-        order = torch.randperm(len(places), generator=generator)[:count]
-        chosen += [places[place] for place in order.tolist()]
+    chosen: set[int] = set()
+    for name, rows in sorted(rows_of.items()):
+        if len(rows) < count:
+            raise InputError(f"examples_a_class is {count}, and the label '{name}' has {len(rows)}; lower it")
+        order = [rows[place] for place in torch.randperm(len(rows), generator=generator).tolist()]
+        lacking = count - sum(row in chosen for row in rows)
+        chosen.update([row for row in order if row not in chosen][: max(0, lacking)])
     return sorted(chosen)
 
 

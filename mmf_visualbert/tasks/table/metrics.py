@@ -94,6 +94,35 @@ def absolute_error(scores: Tensor, targets: Tensor) -> Tensor:
     return mean_absolute_error(scores.squeeze(1), targets)
 
 
+class F1OfEach:
+    """F1 of each label, by its index; of labels that the split has no example of, none.
+
+    Args:
+        most: so many labels at most, those with the most examples.
+    """
+
+    required_params = ("id", "scores", "targets")
+
+    def __init__(self, most: int = 30) -> None:
+        self.most = most
+
+    def calculate(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> dict[int, Tensor]:
+        """() float32 each. Reads `id` (B,), `scores` (B, N), and `targets` (B,) of one label or (B, N) of several."""
+        scores, targets = gather_by_id(sample_list["id"], model_output["scores"].detach(), sample_list["targets"])
+        labels = scores.size(1)
+        if targets.dim() == 1:
+            values = multiclass_f1_score(scores.float(), targets, labels, average="none")
+            counts = torch.bincount(targets, minlength=labels)
+        else:
+            values = multilabel_f1_score(scores.float().sigmoid(), targets.long(), labels, average="none")
+            counts = targets.sum(dim=0)
+        shown = torch.argsort(counts, descending=True, stable=True)[: self.most]
+        return {index: values[index] for index in sorted(shown.tolist()) if counts[index] > 0}
+
+
+register("metric", "visualbert_f1_of_each")(F1OfEach)
+
+
 def _register(name: str, value: Value) -> None:
     def metric() -> OfScores:
         return OfScores(value)

@@ -57,8 +57,9 @@ def test_each_kind_learns_evaluates_and_predicts(kind, small_world, tmp_path):
     with torch.no_grad():
         output = model(batch)
     for name in trainer.config.evaluation.metrics:
-        value = catalog.get("metric", name)().calculate(batch, output)
-        assert value.shape == () and (value.isfinite() or "auroc" in name or "precision" in name)
+        found = catalog.get("metric", name)().calculate(batch, output)
+        for value in found.values() if isinstance(found, dict) else [found]:
+            assert value.shape == () and (value.isfinite() or "auroc" in name or "precision" in name)
     dataset = dataset_of(trainer, "val")
     entries = dataset.predictions({"id": batch["id"], "scores": output["scores"]})
     assert len(entries) == len(batch["id"]) and all(entry["id"].startswith("q") for entry in entries)
@@ -89,6 +90,9 @@ def test_metrics_are_those_of_scikit_learn():
     for name, average in (("visualbert_macro_f1", "macro"), ("visualbert_weighted_f1", "weighted")):
         value = catalog.get("metric", name)().calculate(sample, output)
         assert float(value) == pytest.approx(sklearn_metrics.f1_score(targets, chosen, average=average))
+    each = catalog.get("metric", "visualbert_f1_of_each")()
+    theirs = sklearn_metrics.f1_score(targets, chosen, average=None)
+    assert [float(value) for value in each.calculate(sample, output).values()] == pytest.approx(list(theirs))
     two, truth = torch.randn(40, 2), torch.randint(2, (40,))
     value = catalog.get("metric", "visualbert_auroc")().calculate({"id": ids, "targets": truth}, {"scores": two})
     assert float(value) == pytest.approx(sklearn_metrics.roc_auc_score(truth, two.softmax(-1)[:, 1]), abs=1e-6)
@@ -96,6 +100,12 @@ def test_metrics_are_those_of_scikit_learn():
     sample = {"id": ids, "targets": labels}
     value = catalog.get("metric", "visualbert_average_precision")().calculate(sample, {"scores": many})
     assert float(value) == pytest.approx(sklearn_metrics.average_precision_score(labels, many.sigmoid()), abs=1e-5)
+    labels[:, 1] = 0
+    found = catalog.get("metric", "visualbert_f1_of_each")(most=2).calculate(sample, {"scores": many})
+    theirs = sklearn_metrics.f1_score(labels, many > 0, average=None, zero_division=0)
+    frequent = sorted(labels.sum(0).argsort(descending=True, stable=True)[:2].tolist())
+    assert {key: float(value) for key, value in found.items()} == pytest.approx({n: theirs[n] for n in frequent})
+    assert 1 not in each.calculate(sample, {"scores": many}), "of which there is no example"
 
 
 def test_rows_drawn_for_val_and_test_are_the_same_in_every_run(small_world, tmp_path, processors):
@@ -123,6 +133,16 @@ def test_text_alone_two_images_and_few_examples(small_world, tmp_path, processor
     assert set(sample["region_segments"].tolist()) == {0, 1} and len(sample["region_mask"]) == 72
     few = build({**section, "examples_a_class": 3}, "train", processors)
     assert len(few) == 6 and few_of_each(few.rows.table, 3, 0) == list(few.rows.chosen)
+    section = {**table_world.settings(small_world, tmp_path, "multilabel"), "examples_a_class": 2}
+    anew = {**processors, "label_processor": catalog.get("processor", "visualbert_labels")()}
+    several = build({**section, "columns": {"id": "id", "image": None}}, "train", anew)
+    labels = [several.rows[index].label for index in range(len(several))]
+    assert all(sum(name in each for each in labels) >= 2 for name in several.names) and len(labels) <= 2 * len(
+        several.names
+    )
+    section = {**table_world.settings(small_world, tmp_path, "regression"), "examples_a_class": 2}
+    with pytest.raises(InputError, match="examples_a_class is 2, and labels of this kind are no names; leave it out"):
+        build({**section, "columns": {"id": "id", "image": None}}, "train", processors)
 
 
 @pytest.mark.parametrize(
