@@ -30,6 +30,11 @@ ELSEWHERE = {
     "docs/python.md": "test_python.py",
     "mmf_visualbert/tasks/_template/README.md": "../tasks/test_template.py",
 }
+# Of recipes it runs what makes the table and its features, and configures the run that follows.
+ELSEWHERE |= {
+    f"docs/recipes/{name}.md": "test_recipes.py"
+    for name in ("entailment", "medical", "memes", "movies", "photographs", "refcoco", "tweets")
+}
 HERE = ("README.md", "docs/analysis.md", "docs/data.md", "docs/features.md", "docs/reproduce.md")
 WIDE = 2048
 CODE = ("bash", "python")
