@@ -39,6 +39,11 @@ def lines(found: dict[str, Any]) -> list[str]:
     for pair, ratio in found.get("ratios", {}).items():
         parts = (f"{what.replace('_', ' ')} {value:.3f}" for what, value in ratio.items())
         said.append(f"{pair:<24} " + "  ".join(parts))
+    if found.get("benchmark") == "target":
+        said.append(
+            f"{found['metric']} {found['value']:.4f} after {found['seconds']:.1f} s, "
+            f"{found['cpu_seconds']:.1f} s of the CPU, {found['update']} updates"
+        )
     return said or [str(found)]
 
 
