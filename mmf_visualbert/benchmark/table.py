@@ -104,7 +104,7 @@ def runs(found: Sequence[Found]) -> str:
         for label, figures in each["contenders"].items():
             seconds, shares = figures["seconds"]["median"], figures.get("shares", {})
             row = [
-                f"{each['workload']}, {each['batch']} {TEXTS.get(each['workload'], 'texts')}",
+                f"{each['workload']}, {each['batch']} {TEXTS.get(each['workload'], 'texts')}{_of(each)}",
                 _machine(each),
                 label.replace("_", ", ", 2).replace("_", " "),
             ]
@@ -157,6 +157,13 @@ def _table(found: Sequence[Found], first: str, cell: Callable[[Found], str], rat
 def _called(found: Found) -> str:
     workload = found["workload"]
     return f"`{found['benchmark']}` (VQA)" if workload == "vqa" else f"`{found['benchmark']} --workload {workload}`"
+
+
+def _of(found: Found) -> str:
+    """How many images a run's data had, where they are not the few that a step needs."""
+    if not found.get("regions"):
+        return ""
+    return f", of {found['images']:,} images with {found['regions']} region{'s' if found['regions'] > 1 else ''} each"
 
 
 def _batch(found: Found) -> str:
