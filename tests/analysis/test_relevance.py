@@ -16,7 +16,7 @@ from mmf_visualbert.analysis.watching import Seen, WatchedModel
 from mmf_visualbert.cli import main
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.modules.heads.pooled import PooledHead
-from mmf_visualbert.runs import read_dataset, read_model
+from mmf_visualbert.runs import LoadedModel, read_dataset, read_model
 from mmf_visualbert.tasks.vqa2.task import TASK
 
 
@@ -117,6 +117,22 @@ def test_curves_begin_at_the_accuracy_of_the_whole(small_world, tmp_path, capsys
     assert "regions     relevance  most" in capsys.readouterr().out
     assert len(list(csv.DictReader((tmp_path / "curves.csv").open()))) == 16 * len(STEPS)
     assert (tmp_path / "curves.png").is_file()
+
+
+def test_a_phase_of_pretraining_is_asked_for_what_it_hides(small_world, tmp_path):
+    path, _, _ = checkpoint(small_world, "vqa2", "pretrain_task", tmp_path)
+    loaded = read_model(path)
+    dataset = read_dataset(loaded, "val")
+    wanted = spread(6, len(dataset))
+    result = perturb(loaded, dataset, TASK, wanted, masked=True)
+    model = LoadedModel(loaded.parts, loaded.text, loaded.regions)
+    outputs = model.run("visualbert_masked_lm", [dict(dataset[index]) for index in wanted])
+    shares = [float(one.masked_lm_correct.sum() / one.masked_lm_count.sum()) for one in outputs]
+    assert result.examples == 6
+    assert all(values[0] == pytest.approx(np.mean(shares)) for values in result.accuracy.values())
+    answering, _, _ = checkpoint(small_world, "vqa2", "defaults", tmp_path)
+    with pytest.raises(InputError, match="masked words need visualbert_masked_lm, and this model has"):
+        perturb(read_model(answering), dataset, TASK, wanted, masked=True)
 
 
 def test_a_model_that_answers_nothing_is_refused(small_world, tmp_path, capsys):
