@@ -1,4 +1,4 @@
-"""Where our yaml lies: beside the package in a checkout, inside it where it is installed."""
+"""Where our yaml lies, beside the package in a checkout, inside it where it is installed; what a run writes where."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent
 ROOTS = (PACKAGE.parent, PACKAGE)  # of a checkout, and of an installed package
 MODEL_YAML = PACKAGE / "configs" / "models" / "visualbert.yaml"
+METRICS = "metrics.jsonl"  # in the folder of a run, see plugin/run_metrics.py
 PROJECT = f"projects{os.sep}visualbert{os.sep}"
 
 

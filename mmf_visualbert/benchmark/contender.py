@@ -17,7 +17,7 @@ from typing import Any, Protocol, TextIO
 import torch
 from torch import Tensor, nn
 
-from mmf_visualbert.benchmark.workloads import ANSWERS
+from mmf_visualbert.benchmark.workloads import LABELS
 from mmf_visualbert.ending import finish
 
 
@@ -72,7 +72,6 @@ def build(
     name: str, workload: str, mode: str, sample: dict[str, Tensor], device: str, dtype: str, overrides: list[str]
 ) -> Contender:
     """The contender of this name; the others are not imported, and need not be installed where this runs."""
-    labels = 2 if workload == "nlvr2" else ANSWERS
     if name == "ours":
         from mmf_visualbert.benchmark.ours import Ours
 
@@ -80,11 +79,11 @@ def build(
     if name == "hf":
         from mmf_visualbert.benchmark.transformers_rival import Transformers
 
-        model = Transformers(workload, sample, device, labels)
+        model = Transformers(workload, sample, device, LABELS[workload])
         return model.in_bf16(casts=mode == "train") if dtype == "bf16" else model
     from mmf_visualbert.plugin.rivals import MmfVisualBert
 
-    return MmfVisualBert(workload, sample, device, labels)
+    return MmfVisualBert(workload, sample, device, LABELS[workload])
 
 
 def trainer(contender: Contender, kept: "Kept") -> Callable[[], float]:

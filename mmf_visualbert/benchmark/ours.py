@@ -34,6 +34,11 @@ def shipped(workload: str, overrides: Sequence[str] = ()) -> DictConfig:
     return config
 
 
+def stated_size(config: DictConfig) -> dict[str, Any]:
+    """What a configuration says of the size of its BERT, by transformers' names; where it is silent, it is base's."""
+    return {key: value for key, value in plain(config, "model_config.visualbert.size").items() if value is not None}
+
+
 def random_parts(config: DictConfig, precision: str = "fp32") -> ModelParts:
     """The model of a configuration of `shipped`."""
     model = {**plain(config, "model_config.visualbert"), "precision": precision}

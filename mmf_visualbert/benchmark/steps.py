@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mmf_visualbert.benchmark import vcr
 from mmf_visualbert.benchmark.draw import draw, tokens
-from mmf_visualbert.benchmark.ours import shipped
+from mmf_visualbert.benchmark.ours import shipped, stated_size
 from mmf_visualbert.benchmark.peak import matrix_peak, useful_operations
 from mmf_visualbert.benchmark.workloads import WORKLOADS, Workload
 from mmf_visualbert.errors import InputError
@@ -172,8 +172,7 @@ def prepare(options: argparse.Namespace, workload: Workload) -> Work:
 
 def bert_size(config: DictConfig) -> dict[str, int]:
     """The size of a configuration's BERT, base where it does not say."""
-    given = {key: value for key, value in plain(config, "model_config.visualbert.size").items() if value is not None}
-    whole = transformers.BertConfig(**given)
+    whole = transformers.BertConfig(**stated_size(config))
     return {key: getattr(whole, key) for key in ("hidden_size", "intermediate_size", "num_hidden_layers")}
 
 

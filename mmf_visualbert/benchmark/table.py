@@ -93,7 +93,6 @@ def peak(found: Sequence[Found]) -> str:
         sorted(measured, key=_place),
         "Share of the matrix peak",
         lambda figures: f"{100 * figures['share_of_matrix_peak']:.0f} %",
-        "nothing",
     )
 
 
@@ -141,7 +140,7 @@ def _place(found: Found) -> tuple[int, int]:
     return (found["benchmark"] == "infer", list(WORKLOADS).index(found["workload"]))
 
 
-def _table(found: Sequence[Found], first: str, cell: Callable[[Found], str], ratio: str) -> str:
+def _table(found: Sequence[Found], first: str, cell: Callable[[Found], str], ratio: str | None = None) -> str:
     labels = [label for label in (*OURS, *RIVALS) if any(label in each["contenders"] for each in found)]
     names = {**OURS, **RIVALS}
     rows = [[first, "batch", "machine", *(names[label] for label in labels)]]
@@ -179,7 +178,7 @@ def _machine(found: Found) -> str:
     return ", ".join(part for part in (*parts, machine.get("instructions")) if part)
 
 
-def _cell(found: Found, label: str, cell: Callable[[Found], str], ratio: str) -> str:
+def _cell(found: Found, label: str, cell: Callable[[Found], str], ratio: str | None) -> str:
     """A figure, and behind a rival's ours against it."""
     text = cell(found["contenders"][label])
     ratios = [found["ratios"].get(f"{ours}/{label}") for ours in OURS]

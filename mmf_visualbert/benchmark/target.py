@@ -8,25 +8,24 @@ visualbert benchmark target --accuracy 0.8 --change "what is new since the last 
 import argparse
 import contextlib
 import datetime
-import json
 import resource
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mmf_visualbert.benchmark.whole_run import mmf_run
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.places import project_configs
+from mmf_visualbert.places import METRICS, project_configs
+from mmf_visualbert.plugin.run_metrics import lines_of
 from mmf_visualbert.runs import read_config
 from mmf_visualbert.sampleworld.build import Arguments, build
 
 CONFIG = "vqa2/sample.yaml"  # which learns its task without the phases before it
-METRICS, EVERY = "metrics.jsonl", 0.1
+EVERY = 0.1  # seconds between two looks at what it has written
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -75,7 +74,7 @@ def until(command: list[str], metrics: Path, metric: str, target: float) -> dict
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         try:
             while process.poll() is None:
-                found = [row for row in rows(metrics) if metric in row]
+                found = [row for _, row in lines_of(metrics) if metric in row]
                 best = max([best, *(row[metric] for row in found)])
                 reached = next((row for row in found if row[metric] >= target), None)
                 if reached:
@@ -94,10 +93,3 @@ def until(command: list[str], metrics: Path, metric: str, target: float) -> dict
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {"seconds": seconds, "cpu_seconds": cpu, "update": reached["update"], "value": reached[metric]}
-
-
-def rows(file: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of a file that is being written."""
-    if file.is_file():
-        for line in file.read_text(encoding="utf-8").split("\n")[:-1]:
-            yield json.loads(line)

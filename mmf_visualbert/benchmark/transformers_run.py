@@ -18,6 +18,7 @@ from torch.utils import data
 from torch.utils.data import DataLoader
 
 from mmf_visualbert import catalog
+from mmf_visualbert.benchmark.ours import stated_size
 from mmf_visualbert.benchmark.transformers_rival import Transformers
 from mmf_visualbert.benchmark.workloads import LABELS
 from mmf_visualbert.ending import finish
@@ -38,7 +39,7 @@ def main() -> None:
         sample = {name: value.to(device) for name, value in batch.items() if isinstance(value, torch.Tensor)}
         sample["region_features"] = sample["region_features"].float()
         if contender is None:
-            contender = Transformers(workload, sample, device, LABELS[workload], size(config))
+            contender = Transformers(workload, sample, device, LABELS[workload], stated_size(config))
             contender = contender.in_bf16(casts=True) if dtype == "bf16" else contender
             contender.model.train()
             optimizer = contender.optimizer()
@@ -58,12 +59,6 @@ def loader(config: DictConfig) -> DataLoader:
     dataset = cast(data.Dataset, catalog.get("dataset", name)(section, "train", processors_of(section)))
     workers = int(OmegaConf.select(config, "training.num_workers", default=0) or 0)
     return DataLoader(dataset, config.training.batch_size, shuffle=True, num_workers=workers, drop_last=True)
-
-
-def size(config: DictConfig) -> dict[str, int]:
-    """Of BERT, as the configuration gives it."""
-    given = plain(config, "model_config.visualbert.size")
-    return {key: value for key, value in given.items() if value is not None}
 
 
 if __name__ == "__main__":

@@ -20,12 +20,14 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from mmf_visualbert.benchmark.made import WORLDS, length_of_text, words, write_store, write_vocabulary
+from mmf_visualbert.benchmark.ours import stated_size
 from mmf_visualbert.benchmark.workloads import LABELS, VOCABULARY, WORKLOADS
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import read_json
 from mmf_visualbert.launching import torchrun_here
 from mmf_visualbert.places import project_configs
 from mmf_visualbert.plugin.rival_config import mmf_config
+from mmf_visualbert.plugin.timer import VARIABLE
 from mmf_visualbert.runs import plain, read_config
 
 HEADS = {"vqa": "classification", "pretrain": "pretraining", "nlvr2": "classification"}
@@ -37,7 +39,6 @@ RIVAL = {
 }
 SPLITS = ("train", "val", "test")
 SAID = 40  # lines; torchrun says much after the error
-TIMER = "VISUALBERT_TIMER"  # as plugin/timer.py reads it, which only a process with MMF can import
 
 
 class Contender(NamedTuple):
@@ -186,7 +187,7 @@ def rivals(options: argparse.Namespace) -> list[str]:
 
 def rival_settings(workload: str, config: DictConfig) -> dict[str, Any]:
     """`model_config.visual_bert` of the size of ours, for the workload's head and loss."""
-    size = {name: value for name, value in plain(config, "model_config.visualbert.size").items() if value is not None}
+    size = stated_size(config)
     size.pop("initializer_range", None)
     settings = mmf_config(HEADS[workload], LABELS[workload], config.model_config.visualbert.region_dimension)
     losses = {"vqa": [{"type": "logit_bce"}], "nlvr2": [{"type": "cross_entropy"}], "pretrain": []}
@@ -207,7 +208,7 @@ def measure(contender: Contender, folder: Path, updates: int) -> dict[str, Any]:
         *contender.arguments,
         f"env.save_dir={folder}",
     ]
-    environment = {**os.environ, TIMER: str(timer)}
+    environment = {**os.environ, VARIABLE: str(timer)}
     ended = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     if ended.returncode:
         print("\n".join((ended.stderr.strip() or ended.stdout.strip()).splitlines()[-SAID:]), file=sys.stderr)

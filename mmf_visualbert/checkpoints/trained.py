@@ -7,8 +7,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from mmf_visualbert.files import parse_json, read_lines
+from mmf_visualbert.places import METRICS
 
-METRICS = "metrics.jsonl"
 # What the card calls a setting, and its key.
 SETTINGS = {
     "seed": "training.seed",

@@ -17,12 +17,12 @@ from mmf_visualbert.compat.replace import replace
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import write_text
 from mmf_visualbert.files.writing import failure
+from mmf_visualbert.places import METRICS
 from mmf_visualbert.plugin import progress
 from mmf_visualbert.plugin.configuration import MODEL
 from mmf_visualbert.plugin.loggers import send
 
 logger = logging.getLogger(__name__)
-FILE = "metrics.jsonl"
 
 
 _written: dict[Path, Any] = {}  # the configuration for which a file was opened in this process
@@ -80,7 +80,7 @@ def report(trainer: Any, meter: Any) -> None:
     row: dict[str, Any] = {"run": run and run.run, "update": update, "split": next(iter(values)).partition("/")[0]}
     if run is not None:
         row |= {"epoch": run.epoch, "lr": float(trainer.optimizer.param_groups[0]["lr"])}
-    append(Path(config.env.save_dir) / FILE, row | values, config, run.began if run else None)
+    append(Path(config.env.save_dir) / METRICS, row | values, config, run.began if run else None)
     send(config, row["run"], values | ({"lr": row["lr"]} if run else {}), update)
 
 

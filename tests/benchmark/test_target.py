@@ -8,6 +8,8 @@ import pytest
 from mmf_visualbert.benchmark import table, target
 from mmf_visualbert.benchmark.whole_run import mmf_run
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.places import METRICS
+from mmf_visualbert.plugin.run_metrics import lines_of
 
 PROJECT = Path(__file__).resolve().parents[1] / "toy_project"
 
@@ -16,11 +18,11 @@ def test_a_run_ends_where_the_target_is_reached(tmp_path):
     save = tmp_path / "save"
     words = [f"config={PROJECT / 'run_words.yaml'}", f"env.user_dir={PROJECT}", f"env.save_dir={save}"]
     words += ["training.evaluation_interval=1", "training.max_updates=100000"]
-    metrics = save / target.METRICS
+    metrics = save / METRICS
     found = target.until([*mmf_run(sys.executable), *words], metrics, "val/toy_words/accuracy", 0.3)
     assert 0.3 <= found["value"] <= 1 and 1 <= found["update"] < 100000
     assert 0 < found["cpu_seconds"] and 1 < found["seconds"]
-    evaluated = [row["val/toy_words/accuracy"] for row in target.rows(metrics) if row["split"] == "val"]
+    evaluated = [row["val/toy_words/accuracy"] for _, row in lines_of(metrics) if row["split"] == "val"]
     assert found["value"] == next(value for value in evaluated if value >= 0.3)
 
 
@@ -32,9 +34,9 @@ def test_a_run_that_ends_before_is_refused(tmp_path):
 
 def test_a_line_that_is_being_written_is_left_for_later(tmp_path):
     file = tmp_path / "metrics.jsonl"
-    assert [*target.rows(file)] == []
+    assert [*lines_of(file)] == []
     file.write_text('{"update": 1}\n{"upda')
-    assert [*target.rows(file)] == [{"update": 1}]
+    assert [row for _, row in lines_of(file)] == [{"update": 1}]
 
 
 def test_records_are_drawn_in_the_order_of_their_dates():
