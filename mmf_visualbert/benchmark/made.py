@@ -96,8 +96,8 @@ def vqa2(folder: Path, images: int, lengths: Callable[[], int], made: Sequence[s
             kinds = {"question_type": "what", "answer_type": "other", "multiple_choice_answer": answer}
             annotations.append({**ids, **kinds, "answers": ten})
     about = {"data_type": "mscoco", "data_subtype": "train2014"}
-    write_json(folder / "questions.json", {**about, "task_type": "Open-Ended", "questions": questions})
-    write_json(folder / "annotations.json", {**about, "annotations": annotations})
+    write_json(folder / "questions.json", {**about, "task_type": "Open-Ended", "questions": questions}, indent=None)
+    write_json(folder / "annotations.json", {**about, "annotations": annotations}, indent=None)
     write_text(folder / "answers.txt", "\n".join(answers) + "\n")
     names = [f"COCO_train2014_{image:012d}" for image in range(images)]
     vocabulary = {"processors": {"answer_processor": {"params": {"vocabulary": str(folder / "answers.txt")}}}}

@@ -68,3 +68,31 @@ class Strings:
         foreign = np.flatnonzero(self.bytes > 127)
         more_of_a_byte = (longest_decomposition + 1) // 2 - 1
         return np.diff(self.ends) + more_of_a_byte * np.diff(np.searchsorted(foreign, self.ends))
+
+
+class RepeatedStrings:
+    """A read-only sequence of strings of which many are equal, each kept once.
+
+    Args:
+        different: the strings.
+        places: (N,) int, of each element.
+    """
+
+    def __init__(self, different: Strings, places: np.ndarray) -> None:
+        self.different = different
+        self.places = places
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> str:
+        return self.different[int(self.places[index])]
+
+    def __iter__(self) -> Iterator[str]:
+        strings = list(self.different)
+        return (strings[place] for place in self.places.tolist())
+
+    def first_places(self) -> dict[str, int]:
+        """Each of the different strings that are there, and where it stands first."""
+        different, first = np.unique(self.places, return_index=True)
+        return {self.different[place]: index for place, index in zip(different.tolist(), first.tolist(), strict=True)}

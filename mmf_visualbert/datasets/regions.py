@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MISSING = ("refuse", "text_only")
-_AROUND = 1024  # bytes that a record needs beside its features, at most
+_MOST_EMPTY = 4096  # bytes of a record without any region, at most: of MMF's, what stands beside the features
 
 
 class ImageRegions:
@@ -58,7 +58,6 @@ class ImageRegions:
         missing: list[RegionQuery] = []
         empty: list[RegionQuery] = []
         seen: dict[str, None] = {}
-        smallest = 2 * self.processor.dimension + _AROUND  # bytes of a record of one region; those below it are read
         for query in queries:
             if query.key in seen:
                 continue
@@ -66,7 +65,7 @@ class ImageRegions:
             size = self.store.size(query.key)
             if size is None:
                 missing.append(query)
-            elif size < smallest and not len(self.store.read(query.key).features):
+            elif size <= _MOST_EMPTY and not len(self.store.read(query.key).features):
                 empty.append(query)
         lacking = [*missing, *empty]
         if lacking and self.text_only and len(lacking) < len(seen):

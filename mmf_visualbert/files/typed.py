@@ -7,7 +7,7 @@ with the file, the record, the field and what was there. No number is NaN, infin
 import functools
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -106,7 +106,7 @@ class Schema(Generic[T]):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return self._decode_again(bytes(raw), where, error)
 
-    def decode_several(self, raw: Sequence[bytes | msgspec.Raw], name: Callable[[int], str]) -> Iterable[T]:
+    def decode_several(self, raw: Sequence[bytes | msgspec.Raw], name: Callable[[int], str]) -> list[T]:
         """The values of several texts in JSON, at once where all of them fit.
 
         Args:
@@ -119,7 +119,7 @@ class Schema(Generic[T]):
         try:
             return self._several.decode(b"[%b]" % b",".join(map(bytes, raw)))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return (self.decode(record, name(place)) for place, record in enumerate(raw))
+            return [self.decode(record, name(place)) for place, record in enumerate(raw)]
 
     def _decode_again(self, raw: bytes, where: str, error: Exception) -> T:
         """What did not fit, with halves of characters made whole; or the sentence about it."""
@@ -165,8 +165,11 @@ class Schema(Generic[T]):
         return self.decode(text.encode(), where)
 
 
-def records_of(path: str | Path, field: str, raw: Sequence[msgspec.Raw], schema: Schema[T]) -> Iterator[T]:
-    """The records of a list that was read as raw JSON: some at a time, so that few are in memory.
+def parts_of(
+    path: str | Path, field: str, raw: Sequence[msgspec.Raw], schema: Schema[T]
+) -> Iterator[tuple[int, Sequence[T]]]:
+    """The records of a list that was read as raw JSON, some at a time, so that few are in memory; and the place of the
+    first of them.
 
     Args:
         path: the file, as messages name it.
@@ -179,7 +182,13 @@ def records_of(path: str | Path, field: str, raw: Sequence[msgspec.Raw], schema:
     """
     for start in range(0, len(raw), AT_ONCE):
         named = functools.partial(_named, path, field, start)
-        yield from schema.decode_several(raw[start : start + AT_ONCE], named)
+        yield start, schema.decode_several(raw[start : start + AT_ONCE], named)
+
+
+def records_of(path: str | Path, field: str, raw: Sequence[msgspec.Raw], schema: Schema[T]) -> Iterator[T]:
+    """The records of a list that was read as raw JSON, one after the other; as `parts_of`."""
+    for _, part in parts_of(path, field, raw, schema):
+        yield from part
 
 
 def _named(path: str | Path, field: str, start: int, place: int) -> str:

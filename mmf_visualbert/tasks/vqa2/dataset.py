@@ -237,8 +237,8 @@ def build_vqa2(config: Mapping[str, Any], split: str, processors: Mapping[str, A
 
 def _images(questions: VQA2Questions) -> Iterator[RegionQuery]:
     """Each image once, asked for by the first question about it."""
-    first_questions = {image: index for index, image in enumerate(questions.image_names)}
-    return (RegionQuery(image, questions.name(index)) for image, index in first_questions.items())
+    first = questions.image_names.first_places()
+    return (RegionQuery(image, questions.name(index)) for image, index in first.items())
 
 
 def _annotations(settings: Settings, split: str) -> list[Path]:

@@ -5,16 +5,18 @@ Questions and annotations, a million of them, are kept in columns, and become a 
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
-from mmf_visualbert.datasets.columns import Strings
+from mmf_visualbert.datasets.columns import RepeatedStrings, Strings
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import no_garbage_collection, read_npy_records
-from mmf_visualbert.files.typed import records_of
+from mmf_visualbert.files.typed import parts_of
 from mmf_visualbert.tasks.vqa2.answers import ANSWER_TYPES, normalize_answer
+from mmf_visualbert.tasks.vqa2.gathered import NO_ANSWER, GatheredAnnotations, GatheredQuestions
 from mmf_visualbert.tasks.vqa2.official import (
     ANNOTATION,
     CONTENT,
@@ -30,8 +32,6 @@ from mmf_visualbert.tasks.vqa2.official import (
     type_index,
     without_extension,
 )
-
-NO_ANSWER = -1
 
 
 class VQA2Question(NamedTuple):
@@ -87,7 +87,8 @@ class VQA2Questions:
 
     Args:
         question_ids, image_ids: (N,) int64.
-        image_names, texts: (N,) strings.
+        image_names: (N,) strings, kept once an image.
+        texts: (N,) strings.
         files: where each question is from: (N,) places in `paths`.
         annotations: in the order of the questions; None without.
     """
@@ -96,7 +97,7 @@ class VQA2Questions:
         self,
         question_ids: np.ndarray,
         image_ids: np.ndarray,
-        image_names: Strings,
+        image_names: RepeatedStrings,
         texts: Strings,
         files: np.ndarray,
         paths: Sequence[Path],
@@ -150,7 +151,7 @@ def read_questions(paths: Sequence[Path], labelled: bool) -> VQA2Questions:
     questions, annotations = _read(paths)
     if not questions.ids:
         raise InputError(f"{', '.join(map(str, paths))} hold no questions; name a question file beside the annotations")
-    read = questions.columns(paths)
+    read = _question_columns(questions, paths)
     _check_questions(read, questions.empty)
     if annotations.ids:
         read.annotations = _joined(read, annotations, paths)
@@ -170,12 +171,12 @@ def read_annotations(paths: Sequence[Path]) -> VQA2Annotations:
     _, annotations = _read(paths)
     if not annotations.ids:
         raise InputError(f"{', '.join(map(str, paths))} hold no annotations; name the official annotation files")
-    return annotations.columns()
+    return _annotation_columns(annotations)
 
 
 @no_garbage_collection()
-def _read(paths: Sequence[Path]) -> tuple["_Questions", "_Annotations"]:
-    questions, annotations = _Questions(), _Annotations()
+def _read(paths: Sequence[Path]) -> tuple[GatheredQuestions, GatheredAnnotations]:
+    questions, annotations = GatheredQuestions(), GatheredAnnotations()
     for place, path in enumerate(paths):
         if path.suffix == ".npy":
             _read_imdb(path, place, questions, annotations)
@@ -184,103 +185,50 @@ def _read(paths: Sequence[Path]) -> tuple["_Questions", "_Annotations"]:
     return questions, annotations
 
 
-class _Questions:
-    """Questions while they are read."""
-
-    def __init__(self) -> None:
-        self.ids: list[int] = []
-        self.image_ids: list[int] = []
-        self.image_names: list[str] = []
-        self.texts: list[str] = []
-        self.files: list[int] = []
-        self.empty: int | None = None
-
-    def add(self, question_id: int, image: Image, text: str, file: int) -> None:
-        if self.empty is None and not text.strip(" \t\n?"):
-            self.empty = len(self.ids)
-        self.ids.append(question_id)
-        self.image_ids.append(image.number)
-        self.image_names.append(image.name)
-        self.texts.append(text)
-        self.files.append(file)
-
-    def columns(self, paths: Sequence[Path]) -> VQA2Questions:
-        return VQA2Questions(
-            np.array(self.ids, dtype=np.int64),
-            np.array(self.image_ids, dtype=np.int64),
-            Strings(self.image_names),
-            Strings(self.texts),
-            np.array(self.files, dtype=np.int16),
-            paths,
-        )
-
-
-class _Numbers(dict[str, int]):
-    """Numbers what is asked for in the order of the first times: four million answers, most of them known."""
-
-    def __missing__(self, answer: str) -> int:
-        number = self[answer] = len(self)
-        return number
-
-
-class _Annotations:
-    """Annotations while they are read; `table` numbers the different answers."""
-
-    def __init__(self) -> None:
-        self.table = _Numbers()
-        self.ids: list[int] = []
-        self.files: list[int] = []
-        self.answers: list[Sequence[int]] = []
-        self.majority: list[int] = []
-        self.types: list[int] = []
-
-    def add(self, question_id: int, answers: Sequence[str], majority: str, answer_type: int, file: int) -> None:
-        self.ids.append(question_id)
-        self.answers.append([*map(self.table.__getitem__, answers)])
-        self.majority.append(self.table[majority])
-        self.types.append(answer_type)
-        self.files.append(file)
-
-    def columns(self) -> VQA2Annotations:
-        width = max(map(len, self.answers))
-        answers = np.full((len(self.answers), width), NO_ANSWER, dtype=np.int32)
-        for row, places in enumerate(self.answers):
-            answers[row, : len(places)] = places
-        return VQA2Annotations(
-            np.array(self.ids, dtype=np.int64),
-            answers,
-            np.array(self.majority, dtype=np.int32),
-            np.array(self.types, dtype=np.int8),
-            Strings(self.table),
-        )
-
-
-def _read_official(path: Path, file: int, questions: _Questions, annotations: _Annotations) -> None:
+def _read_official(path: Path, file: int, questions: GatheredQuestions, annotations: GatheredAnnotations) -> None:
     content = CONTENT.read(path)
     if (content.questions is None) == (content.annotations is None):
         raise InputError(
             f"{path} has neither a list 'questions' nor a list 'annotations' in it, or both; give VQA's official json "
             "files"
         )
-    if content.questions is not None:
-        folder = image_folder(content.data_subtype, path)
-        for number, question in enumerate(records_of(path, "questions", content.questions, QUESTION)):
-            image = image_of(question.image_id, folder, f"{path}, questions[{number}]")
-            questions.add(question.question_id, image, question.question, file)
-    for number, record in enumerate(records_of(path, "annotations", content.annotations or (), ANNOTATION)):
-        _add_official_annotation(record, f"{path}, annotations[{number}]", file, annotations)
+    folder = image_folder(content.data_subtype, path)
+    images: dict[int | str, Image] = {}
+    for start, asked in parts_of(path, "questions", content.questions or (), QUESTION):
+        for number, question in enumerate(asked, start):
+            if question.image_id not in images:
+                images[question.image_id] = image_of(question.image_id, folder, f"{path}, questions[{number}]")
+        ids = [question.question_id for question in asked]
+        questions.add(ids, [images[one.image_id] for one in asked], [one.question for one in asked], file)
+    for start, given in parts_of(path, "annotations", content.annotations or (), ANNOTATION):
+        _add_official_annotations(given, f"{path}, annotations", start, file, annotations)
 
 
-def _add_official_annotation(record: Annotation, where: str, file: int, annotations: _Annotations) -> None:
-    answers = [one.answer for one in record.answers if type(one.answer) is str]
-    if len(answers) < len(record.answers):
-        answers = [spelled(one.answer, f"answers[{place}].answer", where) for place, one in enumerate(record.answers)]
-    stated = record.multiple_choice_answer
-    majority = majority_of(answers) if stated is None else spelled(stated, "multiple_choice_answer", where)
-    annotations.add(record.question_id, answers, majority, type_index(record.answer_type, majority, where), file)
+def _add_official_annotations(
+    records: Sequence[Annotation], where: str, start: int, file: int, annotations: GatheredAnnotations
+) -> None:
+    names = [f"{where}[{number}]" for number in range(start, start + len(records))]
+    answers = _in_words(records, names)
+    majority, types = [], []
+    for record, own, name in zip(records, answers, names, strict=True):
+        stated = record.multiple_choice_answer
+        majority.append(majority_of(own) if stated is None else spelled(stated, "multiple_choice_answer", name))
+        types.append(type_index(record.answer_type, majority[-1], name))
+    annotations.add([record.question_id for record in records], answers, majority, types, file)
 
 
-def _read_imdb(path: Path, file: int, questions: _Questions, annotations: _Annotations) -> None:
+def _in_words(records: Sequence[Annotation], names: Sequence[str]) -> list[list[str]]:
+    """What the annotators of each said."""
+    answers = [[one.answer for one in record.answers] for record in records]
+    if set(map(type, chain.from_iterable(answers))) == {str}:
+        return cast(list[list[str]], answers)
+    return [
+        [spelled(answer, f"answers[{place}].answer", name) for place, answer in enumerate(own)]
+        for own, name in zip(answers, names, strict=True)
+    ]
+
+
+def _read_imdb(path: Path, file: int, questions: GatheredQuestions, annotations: GatheredAnnotations) -> None:
     for number, record in enumerate(read_npy_records(path)):
         if number == 0 and isinstance(record, dict) and "question_id" not in record:
             continue  # MMF's header
@@ -289,20 +237,41 @@ def _read_imdb(path: Path, file: int, questions: _Questions, annotations: _Annot
 
 
 def _add_imdb_record(
-    record: ImdbRecord, where: str, file: int, questions: _Questions, annotations: _Annotations
+    record: ImdbRecord, where: str, file: int, questions: GatheredQuestions, annotations: GatheredAnnotations
 ) -> None:
     name = record.image_name or record.feature_path
     if name is None:
         raise InputError(f"{where} has neither image_name nor feature_path, which name its image; make the file again")
     text = record.question_str or " ".join(record.question_tokens or ())
     number = image_of(record.image_id, "", where).number
-    questions.add(record.question_id, Image(number, without_extension(name)), text, file)
+    questions.add([record.question_id], [Image(number, without_extension(name))], [text], file)
     # `valid_answers` are those in MMF's vocabulary: fewer than ten, so the others are preferred where they are.
     given = record.all_answers or record.answers or record.valid_answers
     if given:
         answers = [spelled(answer, f"answer {place}", where) for place, answer in enumerate(given)]
         majority = majority_of(answers)
-        annotations.add(record.question_id, answers, majority, type_index(None, majority, where), file)
+        annotations.add([record.question_id], [answers], [majority], [type_index(None, majority, where)], file)
+
+
+def _question_columns(read: GatheredQuestions, paths: Sequence[Path]) -> VQA2Questions:
+    return VQA2Questions(
+        np.array(read.ids, dtype=np.int64),
+        np.array(read.image_ids, dtype=np.int64),
+        RepeatedStrings(Strings(read.names), np.array(read.images, dtype=np.int32)),
+        read.texts.whole(),
+        np.array(read.files, dtype=np.int16),
+        paths,
+    )
+
+
+def _annotation_columns(read: GatheredAnnotations) -> VQA2Annotations:
+    return VQA2Annotations(
+        np.array(read.ids, dtype=np.int64),
+        read.answers(),
+        np.array(read.majority, dtype=np.int32),
+        np.array(read.types, dtype=np.int8),
+        Strings(read.table),
+    )
 
 
 def _check_questions(questions: VQA2Questions, empty: int | None) -> None:
@@ -316,9 +285,9 @@ def _check_questions(questions: VQA2Questions, empty: int | None) -> None:
         raise InputError(f"{questions.name(empty)} is empty; write the question, or drop the record")
 
 
-def _joined(questions: VQA2Questions, annotations: _Annotations, paths: Sequence[Path]) -> VQA2Annotations:
+def _joined(questions: VQA2Questions, annotations: GatheredAnnotations, paths: Sequence[Path]) -> VQA2Annotations:
     """The annotations in the order of the questions."""
-    columns = annotations.columns()
+    columns = _annotation_columns(annotations)
 
     def name(place: int) -> str:
         return f"the annotation of question {columns.question_ids[place]} in {paths[annotations.files[place]]}"

@@ -12,6 +12,7 @@ import torch
 from mmf_visualbert import catalog
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.store import FeatureStoreWriter, RegionRecord, StoreInfo
+from mmf_visualbert.files.typed import AT_ONCE
 from mmf_visualbert.processors.masking import MaskedLanguageModeling
 from mmf_visualbert.processors.regions import RegionFeatures
 from mmf_visualbert.processors.text import SPECIAL_TOKENS, TextAssembler
@@ -369,6 +370,36 @@ def test_features_missing_or_of_another_dimension(world):
     world.refused("dimension 4", "dimension 7", region_processor=RegionFeatures(max_regions=3, dimension=7))
     world.config["features"]["train"] = ["nothing.lmdb"]
     world.refused("nothing.lmdb")
+
+
+def test_a_missing_image_is_named_by_the_first_question_about_it(world):
+    for question in world.questions["questions"][:2]:
+        question["image_id"] = 26
+    world.refused("question 9000", "'COCO_train2014_000000000026' and 0 more of 2 images")
+
+
+def test_files_that_are_read_in_parts(world):
+    count = 2 * AT_ONCE + 3
+    asked = [
+        {"image_id": 9 if one % 2 else "25", "question": f"How many dog {one}", "question_id": one}
+        for one in range(count)
+    ]
+    given = [world.annotation(one, [f"{one}"] * (one % 3 + 1), "number", 9) for one in reversed(range(count))]
+    world.questions["questions"], world.annotations["annotations"] = asked, given
+    questions = world.build().questions
+    for one in (0, 1, AT_ONCE - 1, AT_ONCE, count - 1):
+        image = 9 if one % 2 else 25
+        name = f"COCO_train2014_{image:012d}"
+        answers = (str(one),) * (one % 3 + 1)
+        assert questions[one] == (one, image, name, f"How many dog {one}", answers, str(one), "number")
+    assert list(questions.image_names) == [questions[one].image_name for one in range(count)]
+    asked[count - 1]["question"] = "?"
+    world.refused(f"question {count - 1} in", "is empty")
+    asked[count - 1]["image_id"] = None
+    world.refused(f"questions[{count - 1}] ({count - 1}): image_id is null")
+    given[AT_ONCE]["answers"] = [{"answer": True}]
+    asked[count - 1] = {**asked[0], "question_id": count - 1}
+    world.refused(f"annotations[{AT_ONCE}]: answers[0].answer is true")
 
 
 # Real records
