@@ -44,6 +44,9 @@ def lines(found: dict[str, Any]) -> list[str]:
             f"{found['metric']} {found['value']:.4f} after {found['seconds']:.1f} s, "
             f"{found['cpu_seconds']:.1f} s of the CPU, {found['update']} updates"
         )
+    if found.get("benchmark") == "keys":
+        said += [f"{name:<4} {found[name]}" for name in ("on", "off")]
+        said.append("on - off: {mean:+.4f} ({min:+.4f} to {max:+.4f})".format(**found["difference"]))
     return said or [str(found)]
 
 

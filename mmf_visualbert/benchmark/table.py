@@ -19,6 +19,8 @@ TEXTS |= {"vcr_answer": "questions", "vcr_rationale": "questions"}
 RIVALS = {"mmf_fp32": "MMF's `visual_bert`, fp32", "hf_fp32": "transformers' `VisualBert*`, fp32"}
 RIVALS |= {"mmf_bf16": "MMF's `visual_bert`, bf16", "hf_bf16": "transformers' `VisualBert*`, bf16"}
 OURS = {"ours_fp32": "ours, fp32", "ours_bf16": "ours, bf16"}
+WITHOUT = ("target", "keys")  # benchmarks without contenders
+TWINS = {"on": "as shipped", "off": "without"}
 
 Found = Mapping[str, Any]
 
@@ -45,7 +47,7 @@ def read(folder: Path) -> list[Found]:
     files = sorted(folder.glob("*.json"))
     if not files:
         raise InputError(f"{folder} holds no .json; name the folder of the measured figures with --folder")
-    return [found for found in map(read_json, files) if found.get("contenders") or found.get("benchmark") == "target"]
+    return [found for found in map(read_json, files) if found.get("contenders") or found.get("benchmark") in WITHOUT]
 
 
 def drawn(page: str, found: Sequence[Found], name: str) -> str:
@@ -125,6 +127,18 @@ def records(found: Sequence[Found]) -> str:
     return "\n".join(_row(row) for row in table)
 
 
+def keys(found: Sequence[Found]) -> str:
+    """Accuracy with the keys that are on by default and without them, for each seed and in the mean."""
+    table = []
+    for each in (one for one in found if one.get("benchmark") == "keys"):
+        seeds = list(each["on"])
+        table += [["", *(f"seed {seed}" for seed in seeds), "mean"], ["---"] * (len(seeds) + 2)]
+        for name, said in TWINS.items():
+            values = [100 * each[name][seed] for seed in seeds]
+            table.append([said, *(f"{value:.2f}" for value in (*values, sum(values) / len(values)))])
+    return "\n".join(_row(row) for row in table)
+
+
 RECORD_COLUMNS = ("date", "target", "seconds", "of the CPU", "updates", "machine", "change", "command")
 RUN_COLUMNS = (
     *("`mmf_run`", "machine", "who", "s an update", "s of the CPU", "first update after", "MiB"),
@@ -132,7 +146,7 @@ RUN_COLUMNS = (
 )
 TABLES: dict[str, Callable[[Sequence[Found]], str]] = {
     **{"steps": steps, "memory": memory, "peak": peak},
-    **{"runs": runs, "records": records},
+    **{"runs": runs, "records": records, "keys": keys},
 }
 
 
