@@ -5,7 +5,8 @@ a special token: "[MASK]" written in a question is read as the brackets and lett
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from mmf_visualbert.characters import whole_characters
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.processors import tokenizer_files
 
+AT_ONCE = 4096  # texts that are cut into pieces together
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 # Unicode's canonical decomposition, part of BERT's normalisation, makes at most this many characters of one.
 LONGEST_DECOMPOSITION = 4
@@ -89,17 +91,28 @@ class WordPieceTokenizer:
             ) from None
         plain = isinstance(self.tokenizer.normalizer, normalizers.BertNormalizer)
         self.longest_decomposition = LONGEST_DECOMPOSITION if plain else LONGEST_COMPATIBILITY
+        cut_at_spaces = plain and isinstance(self.tokenizer.pre_tokenizer, pre_tokenizers.BertPreTokenizer)
+        self._by_words = cut_at_spaces and not self.tokenizer.get_added_tokens_decoder()
         self.question_mark_ids = tuple(self.pieces("?"))
 
     def pieces(self, text: str) -> list[int]:
         """The ids of `text`, without special tokens."""
         return self._encode(text, is_pretokenized=False).ids
 
-    def many_pieces(self, texts: Sequence[str]) -> list[list[int]]:
-        """The ids of each text, without special tokens; several cores share the work where they may."""
-        whole = [text if text.isascii() else whole_characters(text) for text in texts]
-        encodings = self.tokenizer.encode_batch(whole, add_special_tokens=False)
-        return [encoding.ids for encoding in encodings]
+    def piece_counts(self, texts: Iterable[str]) -> np.ndarray:
+        """How many pieces each text has (N,) int64, without special tokens.
+
+        BERT cuts at every space, so each of the different words is looked at once: fast over a whole split.
+        """
+        if self._by_words:
+            of_words = _PieceCounts(self)
+            return np.fromiter((sum(map(of_words.__getitem__, text.split(" "))) for text in texts), dtype=np.int64)
+        counts: list[int] = []
+        waiting = iter(texts)
+        while chunk := [*islice(waiting, AT_ONCE)]:
+            whole = [text if text.isascii() else whole_characters(text) for text in chunk]
+            counts += map(len, self.tokenizer.encode_batch(whole, add_special_tokens=False))
+        return np.array(counts, dtype=np.int64)
 
     def word_pieces(self, words: Sequence[str]) -> Pieces:
         """The ids of `words`, and which word owns which of them."""
@@ -119,14 +132,28 @@ class WordPieceTokenizer:
     def longer_than(self, texts: Sequence[str], limit: int) -> list[int]:
         """Indices of the texts that have more than `limit` pieces.
 
-        A piece has at least one character, so only long texts are tokenized: fast over a whole split.
+        A piece has at least one character, so only long texts are looked at.
         """
         longest = [len(text) * (1 if text.isascii() else self.longest_decomposition) for text in texts]
-        return [i for i, text in enumerate(texts) if longest[i] > limit and len(self.pieces(text)) > limit]
+        long = [place for place, pieces in enumerate(longest) if pieces > limit]
+        counts = self.piece_counts(texts[place] for place in long)
+        return [place for place, count in zip(long, counts.tolist(), strict=True) if count > limit]
 
     def token(self, index: int) -> str:
         """The piece with this id, for people to read."""
         return (self.tokenizer.id_to_token(index) or f"[{index}]").rstrip("\n")
+
+
+class _PieceCounts(dict[str, int]):
+    """Pieces of a word, counted when it is asked for first."""
+
+    def __init__(self, tokenizer: WordPieceTokenizer) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+
+    def __missing__(self, word: str) -> int:
+        count = self[word] = len(self.tokenizer.pieces(word))
+        return count
 
 
 def bert_tokenizer(vocabulary: Mapping[str, int], lowercase: bool) -> tokenizers.Tokenizer:

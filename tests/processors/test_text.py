@@ -4,14 +4,27 @@ import json
 import pickle
 import shutil
 
+import hypothesis
+import hypothesis.strategies as st
 import pytest
+import tokenizers
 import torch
+from tokenizers.models import WordPiece
 
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.processors.text import SPECIAL_TOKENS, TextAssembler, load_tokenizer, pair_lengths
+from mmf_visualbert.processors.text import (
+    SPECIAL_TOKENS,
+    TextAssembler,
+    WordPieceTokenizer,
+    load_tokenizer,
+    pair_lengths,
+)
 from mmf_visualbert.tasks.vqa2.records import read_questions
 
 WORDS = "a man rides the brown horse ##s ##ing play dog ? . ' s".split()
+VOCABULARY = {
+    piece: place for place, piece in enumerate([*SPECIAL_TOKENS, *WORDS, "##a", "e", "##e", "##!", "σ", "##σ"])
+}
 
 
 @pytest.fixture
@@ -82,6 +95,19 @@ def test_word_pieces_say_which_word_owns_what(tokenizer):
 
 def test_longer_than_counts_pieces(tokenizer):
     assert tokenizer.longer_than(["a " * 5, "a " * 6, "x" * 99, "\u1f82 " * 6], 5) == [1, 3]
+
+
+@hypothesis.given(
+    st.lists(st.text(alphabet=st.one_of(st.characters(), st.sampled_from(" \t\n\x1c\x85\u0301\u3000aé?!Σ"))))
+)
+@hypothesis.settings(max_examples=200, deadline=None)
+def test_pieces_are_counted_by_words(texts):
+    """Exactly, whatever stands in a text; so are those of a tokenizer that cuts elsewhere, which is asked for each."""
+    by_words = WordPieceTokenizer(VOCABULARY)
+    assert by_words.piece_counts(texts).tolist() == [len(by_words.pieces(text)) for text in texts]
+    whole = tokenizers.Tokenizer(WordPiece(VOCABULARY, unk_token="[UNK]"))
+    at_once = WordPieceTokenizer(VOCABULARY, tokenizer=whole)
+    assert at_once.piece_counts(texts).tolist() == [len(at_once.pieces(text)) for text in texts]
 
 
 def test_single_keeps_the_beginning(tokenizer):

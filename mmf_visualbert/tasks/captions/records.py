@@ -1,6 +1,7 @@
 """Files of captioned images as typed records: COCO's json, Karpathy's splits, MMF's imdb, any corpus as JSON lines."""
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from mmf_visualbert.tasks.captions.official import (
 logger = logging.getLogger(__name__)
 
 # What the key of a feature record leaves away from the name of an image's file.
+_PLAIN = re.compile(r"([\w-]+(?:/[\w-]+)*)(\.\w+)?")  # of which paths make nothing else
 EXTENSIONS = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".npy"}
 
 
@@ -197,6 +199,9 @@ def key_of(name: int | str) -> str:
     >>> key_of("COCO_val2014_000000000042.jpg"), key_of("shard-3/a.b.png"), key_of(42)
     ('COCO_val2014_000000000042', 'shard-3/a.b', '42')
     """
+    plain = _PLAIN.fullmatch(str(name))
+    if plain:
+        return plain[1] if not plain[2] or plain[2].lower() in EXTENSIONS else plain[0]
     path = PurePosixPath(str(name))
     return str(path.with_suffix("")) if path.suffix.lower() in EXTENSIONS else str(path)
 
