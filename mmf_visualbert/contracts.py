@@ -409,6 +409,7 @@ class Depicted(NamedTuple):
         gold: answers that are right; empty where they are not known.
         boxes: that the data set gives.
         candidates: of which the task's `OneChoice` head chooses in the sample; empty for other tasks.
+        asked: what they answer, in words.
     """
 
     name: str
@@ -419,6 +420,7 @@ class Depicted(NamedTuple):
     gold: tuple[str, ...] = ()
     boxes: tuple[GoldBoxes, ...] = ()
     candidates: tuple[str, ...] = ()
+    asked: str = ""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,13 @@ SMALL = {
     **{"max_position_embeddings": 128, "initializer_range": 0.5},
 }
 
+_ENCODER = "model_config.visualbert.region_encoder.params"
+VCR_FRAMES = [
+    "dataset_config.visualbert_vcr.image_size=[96,48]",
+    f"{_ENCODER}.backbone=small",
+    f"{_ENCODER}.weights=null",
+]
+
 
 def checkpoint(world: Path, task: str, phase: str, folder: Path, dimension: int = 128, overrides: Sequence[str] = ()):
     """A checkpoint as a run of this phase leaves it, with random weights, and its val dataset and parts."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from mmf_visualbert.analysis.judged import chosen
 from mmf_visualbert.analysis.looks import look
 from mmf_visualbert.analysis.pictures import data_uri, find_pictures
 from mmf_visualbert.analysis.watching import WatchedModel
@@ -95,9 +96,7 @@ def answers(model: WatchedModel, depicted: Depicted, sample: dict[str, Any] | No
     if depicted.text is not None and task is not None and task.answer is not None:
         return of_text(model, task.answer, depicted)
     if depicted.candidates and sample is not None and task is not None and task.choice is not None:
-        scores = model.run(task.choice.head, sample).scores.detach().float()[0]
-        name = depicted.candidates.__getitem__
-        return ranked(depicted.name, scores.softmax(-1), name, len(depicted.candidates))
+        return chosen(depicted, model.run(task.choice.head, sample))
     if sample is None or "masked_lm_labels" not in sample:
         raise InputError("this model answers no single text, and its samples hide no word; name another run")
     labels = sample["masked_lm_labels"]

@@ -1,19 +1,22 @@
 """What a trained model says of examples of its data, beside what is right: for reports."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 
 from mmf_visualbert.analysis.intervals import Interval, Resamples, interval
 from mmf_visualbert.analysis.looks import covers
-from mmf_visualbert.contracts import Asked, Dataset, Depicted, Reply, Task
+from mmf_visualbert.contracts import Dataset, Depicted, Reply, Sample, Task
+from mmf_visualbert.datasets.one_answer import ranked
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.predict import ask
 from mmf_visualbert.runs import LoadedModel, RunOfModel
 
 BINS = 10
+AT_ONCE = 32  # examples in memory: those of some tasks hold an image's pixels
 
 
 class Judged(NamedTuple):
@@ -34,6 +37,15 @@ class Judged(NamedTuple):
     gold: str
     kind: str
     right: bool
+
+
+class Question(NamedTuple):
+    """An example as the model is asked it: the head, its sample, and what becomes of the head's output for it."""
+
+    depicted: Depicted
+    head: str
+    sample: Sample
+    tell: Callable[[Any], list[Reply]]
 
 
 class Bin(NamedTuple):
@@ -63,28 +75,49 @@ def judge(run: RunOfModel, dataset: Dataset, task: Task, wanted: Sequence[int]) 
     Raises:
         InputError: for a task whose examples cannot be asked one by one.
     """
-    if task.depict is None or task.answer is None or run.parts.region_encoder is not None:
+    if task.depict is None or (task.answer is None and task.choice is None):
         raise InputError(f"examples of {task.title} cannot be asked one by one")
     model = LoadedModel(run.parts, run.text, run.regions)
     found: list[Judged] = []
     left_out: Counter[str] = Counter()
-    way = task.answer
-    several: list[tuple[Depicted, Asked]] = []
-    for index in wanted:
-        depicted = task.depict(dataset, index)
-        if depicted.text is None:
-            raise InputError("a phase of pre-training answers no question")
-        try:
-            several.append((depicted, ask(model, way, depicted.text, depicted.records, depicted.images, 1)))
-        except InputError as error:
-            left_out[str(error)] += 1
-    outputs = model.run(way.head, [asked.sample for _, asked in several])
-    for (depicted, asked), output in zip(several, outputs, strict=True):
-        one = list(judgements(depicted, way.tell(model, asked, output)))
-        if not one:
-            left_out["what is right is not known, or outside of what the model can answer"] += 1
-        found += one
+    for start in range(0, len(wanted), AT_ONCE):
+        several: list[Question] = []
+        for index in wanted[start : start + AT_ONCE]:
+            depicted = task.depict(dataset, index)
+            if depicted.text is None and not depicted.candidates:
+                raise InputError("a phase of pre-training answers no question")
+            try:
+                several.append(question(model, task, dataset, index, depicted))
+            except InputError as error:
+                left_out[str(error)] += 1
+        outputs = model.run(several[0].head, [each.sample for each in several]) if several else []
+        for asked, output in zip(several, outputs, strict=True):
+            one = list(judgements(asked.depicted, asked.tell(output)))
+            if not one:
+                left_out["what is right is not known, or outside of what the model can answer"] += 1
+            found += one
     return found, dict(left_out)
+
+
+def question(model: LoadedModel, task: Task, dataset: Dataset, index: int, depicted: Depicted) -> Question:
+    """An example as the model is asked it.
+
+    Raises:
+        InputError: where it cannot be asked.
+    """
+    if depicted.text is not None and task.answer is not None:
+        asked = ask(model, task.answer, depicted.text, depicted.records, depicted.images, 1)
+        return Question(depicted, task.answer.head, asked.sample, partial(task.answer.tell, model, asked))
+    if depicted.candidates and task.choice is not None:
+        return Question(depicted, task.choice.head, dataset[index], partial(chosen, depicted))
+    raise InputError(f"the model answers nothing about {depicted.name}")
+
+
+def chosen(depicted: Depicted, output: Any) -> list[Reply]:
+    """The candidates of an example, the likeliest first."""
+    probabilities = output.scores.detach().float()[0].softmax(-1)
+    about = depicted.asked or depicted.name
+    return ranked(about, probabilities, depicted.candidates.__getitem__, len(depicted.candidates))
 
 
 def judgements(depicted: Depicted, replies: Sequence[Reply]) -> Iterable[Judged]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from browser import opened, serious_faults
-from task_checkpoint import checkpoint
+from task_checkpoint import VCR_FRAMES, checkpoint
 
 from mmf_visualbert.analysis.explorer import depicted, in_script, spread
 from mmf_visualbert.analysis.looks import group_of, quantised
@@ -215,13 +215,9 @@ def test_bad_input_is_one_sentence(grounded, tmp_path, capsys):
     assert not (tmp_path / "p.html").exists()
 
 
-ENCODER = "model_config.visualbert.region_encoder.params"
-FRAMES = ["dataset_config.visualbert_vcr.image_size=[96,48]", f"{ENCODER}.backbone=small", f"{ENCODER}.weights=null"]
-
-
 def test_a_choice_is_shown_with_its_frame(small_world, tmp_path):
     """VCR makes its regions inside the model; the weights of the choice that is taken are those of a plain pass."""
-    path, dataset, parts = checkpoint(small_world, "vcr", "defaults", tmp_path, overrides=FRAMES)
+    path, dataset, parts = checkpoint(small_world, "vcr", "defaults", tmp_path, overrides=VCR_FRAMES)
     page = tmp_path / "vcr.html"
     assert main.main(["explore", str(path), "--count", "3", "--out", str(page)]) == 0
     content = blocks(page)

@@ -3,17 +3,22 @@
 import json
 import re
 import shutil
+from html import escape
 
 import numpy as np
 import pytest
+import torch
 from browser import opened, serious_faults
-from task_checkpoint import checkpoint
+from task_checkpoint import VCR_FRAMES, checkpoint
 from torch.utils.tensorboard import SummaryWriter
 
+from mmf_visualbert.analysis.explorer import spread
 from mmf_visualbert.analysis.folders import sha256
 from mmf_visualbert.analysis.judged import Judged, best_and_worst, calibration, confusions, judgements, shares
 from mmf_visualbert.cli import main
 from mmf_visualbert.contracts import Depicted, GoldBoxes, Reply
+from mmf_visualbert.modules.batch import visual_bert_inputs
+from mmf_visualbert.tasks.vcr.depict import written
 
 
 def answer(number, probability, right, kind="other", said="red"):
@@ -116,3 +121,24 @@ def test_folders_that_hold_no_run(tmp_path, capsys):
     assert main.main(["report", str(tmp_path)]) == 2
     assert "is no result of visualbert reproduce" in capsys.readouterr().err
     assert np.all([not path.name.endswith(".html") for path in tmp_path.iterdir()])
+
+
+def test_choices_are_asked_too(small_world, tmp_path):
+    """VCR: the answer that the model takes of four, as by a plain pass, and the question."""
+    folder = tmp_path / "vcr"
+    folder.mkdir()
+    _, dataset, parts = checkpoint(small_world, "vcr", "defaults", folder, overrides=VCR_FRAMES)
+    assert main.main(["report", str(folder), "--count", "5", "--shown", "5"]) == 0
+    text = (folder / "report.html").read_text()
+    right = 0
+    for place in spread(5, len(dataset)):
+        batch = {name: value[None] for name, value in dataset[place].items()}
+        with torch.no_grad():
+            inputs = visual_bert_inputs(batch, parts.region_encoder(batch).features)
+            scores = parts.heads["visualbert_choice"](parts.visual_bert(*inputs), batch).scores[0]
+        record = dataset.annotations[place]
+        right += int(scores.argmax()) == record.answer_label
+        assert (
+            escape(written(record.question)) in text and escape(written(record.answers[int(scores.argmax())])) in text
+        )
+    assert f"{20 * right:.1f} % of 5 answers are right" in text and "no example was asked" not in text

@@ -42,6 +42,7 @@ def depict(dataset: VCR, index: int) -> Depicted:
             for number in chosen
         ),
         candidates=candidates,
+        asked=written(group.context),
     )
 
 
