@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from mmf_visualbert.analysis.grounding import ACTIVE, HeadAccuracies
 from mmf_visualbert.analysis.perturbation import Curve
@@ -28,6 +29,7 @@ def figure_3(result: HeadAccuracies) -> Figure:
         axes = figure.add_subplot()
         draw_heads(axes, result, BRIGHT, LIGHT)
         draw_baselines(axes, result)
+        axes.set_ylim(bottom=0)
         axes.set_ylabel("entity grounding accuracy (%)")
         axes.legend(loc="upper left", fontsize=7, framealpha=0.8)
     return figure
@@ -55,8 +57,20 @@ def figure_4(relations: Mapping[str, tuple[HeadAccuracies | None, HeadAccuracies
                 axes.text(0.5, 0.5, "not in the data", transform=axes.transAxes, ha="center")
                 axes.set_xticks([])
                 axes.set_yticks([])
+            axes.set_ylim(bottom=0)  # when all is drawn: it holds the top, too
             axes.set_ylabel("accuracy (%)")
+        figure.legend(handles=_directions(), loc="outside lower center", ncols=2, fontsize=7, frameon=False)
     return figure
+
+
+def _directions() -> list[Line2D]:
+    """What the marks and lines of Figure 4 mean."""
+    marks = (("o", BRIGHT, "at the governor, its dependent's region"), ("^", OTHER, "at the dependent, its governor's"))
+    return [
+        *(Line2D([], [], color=colour, marker=mark, linestyle="", label=label) for mark, colour, label in marks),
+        Line2D([], [], color="0.45", linewidth=1, label="most confident region, with its interval"),
+        Line2D([], [], color="0.45", linewidth=1, linestyle=":", label="region at random"),
+    ]
 
 
 def draw_heads(
@@ -75,7 +89,6 @@ def draw_heads(
             axes.scatter(places, values, s=size, c=face, marker=shape, alpha=opacity, linewidths=0, label=name)
     axes.set_xticks(list(result.layers))
     axes.set_xlabel("layer")
-    axes.set_ylim(bottom=0)
     axes.spines[["top", "right"]].set_visible(False)
 
 

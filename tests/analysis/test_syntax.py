@@ -1,6 +1,7 @@
 """Syntactic grounding: worked out by hand, on the sample world's own parses, and with parses that do not fit."""
 
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import torch
 from grounding_world import SIZE, D
 from task_checkpoint import ROOT, checkpoint
 
+from mmf_visualbert.analysis.figures import figure_4
+from mmf_visualbert.analysis.grounding import HeadAccuracies
 from mmf_visualbert.analysis.parses import Parse, arcs_of, name_of, parse_with, read_parses
 from mmf_visualbert.analysis.syntax import DEPENDENT, GOVERNOR, Relation, ground_syntax, table
 from mmf_visualbert.cli import main
@@ -174,3 +177,13 @@ def test_the_command_on_the_worlds_own_parses(small_world, tmp_path, capsys):
     assert (tmp_path / "figure_4.svg").stat().st_size > 1000 and (tmp_path / "figure_4.png").is_file()
     assert main.main([*arguments, "--figure", str(tmp_path / "f"), "--relations", "obl"]) == 2
     assert "these parses have none of obl; name some of" in capsys.readouterr().err
+
+
+def test_panels_hold_what_lies_above_all_heads():
+    """A baseline that is better than each head is drawn inside the axes, of both directions."""
+    heads = HeadAccuracies((1, 2), torch.full((2, 3), 0.1), torch.full((2, 3), 0.5), 10, 0, 1.0, None)
+    better = dataclasses.replace(heads, baseline=0.4, baseline_interval=(0.3, 0.5))
+    figure = figure_4({"amod": (heads, better), "dobj": (None, None)})
+    low, high = figure.axes[0].get_ylim()
+    assert low == 0 and high >= 50 and figure.axes[1].get_yticks().size == 0
+    assert len(figure.legends[0].get_texts()) == 4

@@ -23,7 +23,7 @@ MANY = 1_000_000  # couples, from which on an evaluation is said to be long
 
 
 class Couple(NamedTuple):
-    """A text (its row) and an image (the first row that has it) that are shown together."""
+    """A text (its row) and an image (the first row of the pool that has it) that are shown together."""
 
     text: int
     image: int
@@ -49,8 +49,7 @@ class PairsDataset:
         self.rows, self.couples = rows, couples
         rows.check()
         self.keys = _keys_of(rows)
-        self.first = {key: place for place, key in reversed(list(enumerate(self.keys)))}
-        if len(self.first) < 2:
+        if len(set(self.keys)) < 2:
             raise InputError(f"all rows have the image '{self.keys[0]}'; a text has to be told from those of another")
         self.pools = _pools(self.keys, pool or len(self.keys))
         self.starts = [0]
@@ -75,7 +74,7 @@ class PairsDataset:
         number = bisect.bisect_right(self.starts, index) - 1
         pool = self.pools[number]
         text, image = divmod(index - self.starts[number], len(pool.images))
-        return Couple(pool.texts[text], self.first[pool.images[image]])
+        return Couple(pool.texts[text], pool.images[image])
 
     def __getitem__(self, index: int) -> Sample:
         """`id` (), the text's and the regions' tensors, and `sentence_image_labels` (), 1 where they belong together,
@@ -115,13 +114,22 @@ class PairsDataset:
 
 
 class _Pool(NamedTuple):
+    """Rows whose texts and images are ranked among each other; of each image its first row in the pool, which names it
+    there: an image of two pools has the texts of each by themselves."""
+
     texts: range
-    images: list[str]
+    images: list[int]
 
 
 def _pools(keys: Sequence[str], size: int) -> list[_Pool]:
-    ranges = [range(start, min(start + size, len(keys))) for start in range(0, len(keys), size)]
-    return [_Pool(texts, list(dict.fromkeys(keys[place] for place in texts))) for texts in ranges]
+    pools = []
+    for start in range(0, len(keys), size):
+        texts = range(start, min(start + size, len(keys)))
+        first: dict[str, int] = {}
+        for place in texts:
+            first.setdefault(keys[place], place)
+        pools.append(_Pool(texts, list(first.values())))
+    return pools
 
 
 def _keys_of(rows: Rows) -> list[str]:

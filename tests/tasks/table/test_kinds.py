@@ -114,6 +114,9 @@ def test_texts_are_shown_with_their_image_or_another_and_ranked_with_all(small_w
         assert (couple.text, couple.image) == (int(sample["text_index"]), int(sample["image_index"]))
         assert int(sample["targets"]) == (images[couple.text] == images[couple.image])
     assert {int(sample["text_index"]) for sample in samples} == set(range(len(images)))
+    ranked = {(int(sample["image_index"]), int(sample["text_index"]) // 10) for sample in samples}
+    in_pools = {(images[row], row // 10) for row in range(len(images))}
+    assert len({image for image, _ in ranked}) == len(ranked) == len(in_pools) > len(set(images)), "one pool a query"
     both = build(section, "train", masked(processors, small_world))[0]
     assert {"masked_lm_labels", "sentence_image_labels"} <= both.keys()
 
