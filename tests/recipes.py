@@ -3,7 +3,8 @@
     visualbert sample-data --out data/sample --images 200
     python tests/recipes.py data/sample FOLDER [memes refcoco ...]
 
-Every command of a page is run, with a small model and a detector of random weights. It takes minutes; no test.
+Every command of a page is run, with a small model and a detector of random weights on small pictures. It takes
+minutes; no test.
 """
 
 import csv
@@ -193,11 +194,11 @@ def draw(name: str, world: Path, folder: Path, count: int = 60) -> None:
 
 
 def small(line: str, vocabulary: Path) -> str:
-    """A command of a page with a small model, or with a detector of random weights."""
+    """A command of a page with a small model, or with a detector of random weights on small pictures."""
     if line.startswith(("mmf_run", "mmf_predict")):
         return " ".join([line, *SMALL, f"model_config.visualbert.tokenizer={vocabulary}"])
     if line.startswith("visualbert extract"):
-        return f"{line} --weights random:0"
+        return f"{line} --weights random:0 --shortest 128 --longest 160"
     if line.startswith("visualbert table"):
         return f"{line} model_config.visualbert.tokenizer={vocabulary}"
     return line

@@ -51,6 +51,8 @@ REPAIRS = (
     Repair("mmf_models.stay_without_cuda", "after", "mmf.models.visual_bert"),
     Repair("mmf_models.stay_without_cuda", "after", "mmf.models.vilbert"),
     Repair("mmf_models.restore_isatty", "after", "mmf.utils.logger"),
+    Repair("mmf_vit.restore_vit_layers", "after", "transformers.models.vit.modeling_vit"),
+    Repair("mmf_vit.restore_vit_attention", "after", "mmf.modules.vit"),
     Repair("transformers_names.restore_adamw", "after", "transformers.optimization"),
     Repair("transformers_names.skip_import_of_all_models", "after", "mmf.utils.patch"),
     Repair("torchvision_names.restore_read_video", "after", "torchvision.io"),

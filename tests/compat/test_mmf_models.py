@@ -18,6 +18,7 @@ SIZES = {
     "intermediate_size": 16,
     "max_position_embeddings": 128,
 }
+QKV = ("query", "key", "value")
 DIMENSION, MOST_REGIONS, LABELS = 128, 10, 2
 HEAD = {"training_head_type": "classification", "num_labels": LABELS, "losses": [{"type": "cross_entropy"}]}
 
@@ -123,3 +124,27 @@ def test_visual_bert_is_pre_trained_on_captions(bert, mmf_world, tmp_path):
 def test_visual_bert_learns_from_a_dataset_of_ours(mmf_world, tmp_path):
     settings = {**visual_bert(None), "hidden_dropout_prob": 0.1}
     assert learns("nlvr2/defaults", "visual_bert", settings, mmf_world, tmp_path)["scores"].shape == (4, LABELS)
+
+
+@pytest.mark.skipif(is_release(), reason="only GitHub's MMF has one")
+def test_a_vision_transformer_of_mmf_computes_what_transformers_does():
+    """With the same weights under the names of transformers 4, which MMF's has, and a mask that hides nothing."""
+    import transformers.models.vit.modeling_vit as modeling_vit
+    from mmf.modules.vit import ViTModel
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+    config = modeling_vit.ViTConfig(**sizes, image_size=8, patch_size=4, hidden_dropout_prob=0.0)
+    theirs, model = modeling_vit.ViTModel(config).eval(), ViTModel(config).eval()
+    names = {"layers.": "encoder.layer.", "mlp.fc1": "intermediate.dense", "mlp.fc2": "output.dense"}
+    names |= {f"attention.{one}_proj": f"attention.attention.{full}" for one, full in zip("qkv", QKV, strict=True)}
+    names |= {"attention.o_proj": "attention.output.dense"}
+    weights = theirs.state_dict()
+    for old, new in names.items():
+        weights = {name.replace(old, new): weight for name, weight in weights.items()}
+    model.load_state_dict(weights)
+    image = torch.rand(3, 3, 8, 8)
+    expected, found = theirs(image), model(image, output_hidden_states=True)
+    assert torch.allclose(found.last_hidden_state, expected.last_hidden_state, atol=1e-5)
+    assert torch.allclose(found.pooler_output, expected.pooler_output, atol=1e-5)
+    assert len(found.hidden_states) == 3

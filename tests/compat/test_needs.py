@@ -7,6 +7,7 @@ import collections
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import mmf  # noqa: F401  (the installed packages are repaired first)
 import pytest
@@ -132,6 +133,28 @@ def test_tying_of_a_decoder(packages):
     assert decoder.weight is embeddings.weight
     packages(mmf__models__visual_bert="tie = None")
     leaves("mmf_models.restore_tying", module(PreTrainedModel=type("New", (), {})))
+
+
+def test_layers_of_a_vision_transformer(packages):
+    packages(mmf__modules__vit="vit.ViTIntermediate(config); self.get_head_mask(mask)")
+    leaves("mmf_vit.restore_vit_layers", module(ViTIntermediate=object))
+    made = module(ViTConfig=type("ViTConfig", (), {}))
+    assert repair("mmf_vit.restore_vit_layers", made) and made.ViTConfig.is_decoder is False
+    config = SimpleNamespace(hidden_size=4, intermediate_size=6, hidden_act="gelu", hidden_dropout_prob=0.0)
+    states = torch.ones(2, 3, 4)
+    assert made.ViTOutput(config)(made.ViTIntermediate(config)(states), states).shape == states.shape
+
+    old = module(ViTModel=type("ViTModel", (), {"get_head_mask": print}))
+    leaves("mmf_vit.restore_vit_attention", old)
+    attention, model = type("ViTAttention", (torch.nn.Module,), {}), type("ViTModel", (), {})
+    parts = {"BertSelfAttention": lambda config: torch.nn.Identity(), "ViTAttention": attention, "ViTModel": model}
+    assert repair("mmf_vit.restore_vit_attention", module(**parts))
+    assert attention(config).output(states, states).shape == states.shape
+    assert model().get_head_mask(None, 2) == [None, None]
+    mask = model().get_extended_attention_mask(torch.tensor([[1, 0]]), (1, 2))
+    assert mask.shape == (1, 1, 1, 2) and mask[0, 0, 0, 0] == 0 and mask[0, 0, 0, 1] < -1e30
+    with pytest.raises(ValueError, match="masks no heads"):
+        model().get_head_mask(states, 2)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
