@@ -26,6 +26,7 @@ PAGES = ROOT / "docs" / "recipes"
 LABELS = ("entailment", "neutral", "contradiction")
 GENRES = ("Drama", "Comedy", "War", "News")
 DETECTOR = "torchvision_r50_fpn_v2"
+COUNTS = {"tweets": 80}  # of which its page draws 16 of each label
 SPLITS = ("train", "dev", "test")
 TWEETS = ("informative", "not_informative")
 COLUMNS = "event_name tweet_id image_id tweet_text image label label_text label_image label_text_image".split()
@@ -197,10 +198,10 @@ def few_proposals(folder: Path) -> None:
     (folder / f"{DETECTOR}.yaml").write_text(text.replace(wanted, "rpn_post_nms_top_n_test: 12"))
 
 
-def draw(name: str, world: Path, folder: Path, count: int = 80) -> None:
+def draw(name: str, world: Path, folder: Path, count: int | None = None) -> None:
     """Writes a recipe's files below `folder`/data, where its page looks for them."""
     (folder / "data").mkdir(parents=True)
-    RECIPES[name](questions(world, count), folder / "data")
+    RECIPES[name](questions(world, count or COUNTS.get(name, 40)), folder / "data")
 
 
 def small(line: str, vocabulary: Path) -> str:
@@ -208,7 +209,7 @@ def small(line: str, vocabulary: Path) -> str:
     if line.startswith(("mmf_run", "mmf_predict")):
         return " ".join([line, *SMALL, f"model_config.visualbert.tokenizer={vocabulary}"])
     if line.startswith("visualbert extract"):
-        return f"{line.replace(DETECTOR, f'{DETECTOR}.yaml')} --weights random:0 --shortest 128 --longest 160"
+        return f"{line.replace(DETECTOR, f'{DETECTOR}.yaml')} --weights random:0 --shortest 64 --longest 80"
     if line.startswith("visualbert table"):
         return f"{line} model_config.visualbert.tokenizer={vocabulary}"
     return line
