@@ -44,6 +44,12 @@ def lines(found: dict[str, Any]) -> list[str]:
             f"{found['metric']} {found['value']:.4f} after {found['seconds']:.1f} s, "
             f"{found['cpu_seconds']:.1f} s of the CPU, {found['update']} updates"
         )
+    if found.get("benchmark") == "opening":
+        said.append(
+            f"{found['samples']:,} samples of {found['workload']} open in {found['seconds']:.1f} s "
+            f"({found['cpu_seconds']:.1f} s of the CPU) and {found['mib']:.0f} MiB; "
+            f"a worker has {found['worker_mib']:.0f} MiB"
+        )
     if found.get("benchmark") == "keys":
         said += [f"{name:<4} {found[name]}" for name in ("on", "off")]
         said.append("on - off: {mean:+.4f} ({min:+.4f} to {max:+.4f})".format(**found["difference"]))

@@ -19,7 +19,7 @@ TEXTS |= {"vcr_answer": "questions", "vcr_rationale": "questions"}
 RIVALS = {"mmf_fp32": "MMF's `visual_bert`, fp32", "hf_fp32": "transformers' `VisualBert*`, fp32"}
 RIVALS |= {"mmf_bf16": "MMF's `visual_bert`, bf16", "hf_bf16": "transformers' `VisualBert*`, bf16"}
 OURS = {"ours_fp32": "ours, fp32", "ours_bf16": "ours, bf16"}
-WITHOUT = ("target", "keys")  # benchmarks without contenders
+WITHOUT = ("target", "keys", "opening")  # benchmarks without contenders
 TWINS = {"on": "as shipped", "off": "without"}
 
 Found = Mapping[str, Any]
@@ -139,6 +139,17 @@ def keys(found: Sequence[Found]) -> str:
     return "\n".join(_row(row) for row in table)
 
 
+def openings(found: Sequence[Found]) -> str:
+    """How long training splits of the full size take to open."""
+    table = [[*OPENING_COLUMNS], ["---"] * len(OPENING_COLUMNS)]
+    for each in (one for one in found if one.get("benchmark") == "opening"):
+        what = f"{each['samples']:,} {TEXTS[each['workload']]} of {each['images']:,} images"
+        figures = [f"{each[name]:.1f}" for name in ("seconds", "cpu_seconds")]
+        table.append([what, _machine(each), *figures, *(f"{each[name]:.0f}" for name in ("mib", "worker_mib"))])
+    return "\n".join(_row(row) for row in table)
+
+
+OPENING_COLUMNS = ("a training split", "machine", "s", "s of the CPU", "MiB", "MiB of a worker, of four")
 RECORD_COLUMNS = ("date", "target", "seconds", "of the CPU", "updates", "machine", "change", "command")
 RUN_COLUMNS = (
     *("`mmf_run`", "machine", "who", "s an update", "s of the CPU", "first update after", "MiB"),
@@ -146,7 +157,7 @@ RUN_COLUMNS = (
 )
 TABLES: dict[str, Callable[[Sequence[Found]], str]] = {
     **{"steps": steps, "memory": memory, "peak": peak},
-    **{"runs": runs, "records": records, "keys": keys},
+    **{"runs": runs, "records": records, "keys": keys, "openings": openings},
 }
 
 

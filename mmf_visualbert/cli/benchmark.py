@@ -4,6 +4,7 @@ visualbert benchmark train --against mmf,hf --mmf-python RIVAL/bin/python --json
 visualbert benchmark train --workload vcr_answer --annotations vcr/train.jsonl --rounds 2
 visualbert benchmark run --task vqa --against mmf,hf --dtype fp32 --json benchmarks/run_vqa_cpu.json
 visualbert benchmark target --accuracy 0.8 --change "what is new" --json benchmarks/target_1.json
+visualbert benchmark opening --task vqa --images 130000 --json benchmarks/opening_vqa_cpu.json
 visualbert benchmark keys --data data/sample --folder save/keys --json benchmarks/keys_cpu.json
 visualbert benchmark features --json benchmarks/features_cpu.json
 visualbert benchmark analysis --json benchmarks/analysis_cpu.json
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_steps(commands.add_parser("infer", help="a step of inference"))
     _add_run(commands.add_parser("run", help="mmf_run itself, from its start to its updates"))
     _add_target(commands.add_parser("target", help="how long a run takes to an accuracy on the sample world"))
+    _add_opening(commands.add_parser("opening", help="how long a training split takes to open, and its memory"))
     _add_keys(commands.add_parser("keys", help="accuracy with the fast paths and without them, on the sample world"))
     _add_features(commands.add_parser("features", help="reading region features, beside MMF's reader and numpy"))
     _add_extract(commands.add_parser("extract", help="images to a store, beside the bare detectron2 model"))
@@ -83,6 +85,13 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--interval", type=int, default=50, help="updates between evaluations (%(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of mmf_run, the last word")
+
+
+def _add_opening(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workload", "--task", default="vqa", choices=["vqa", "pretrain", "nlvr2"])
+    parser.add_argument("--images", type=int, default=130_000, help="with five texts each (%(default)s)")
+    parser.add_argument("--regions", type=int, default=1, help="of an image (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0)
 
 
 def _add_keys(parser: argparse.ArgumentParser) -> None:

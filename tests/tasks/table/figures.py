@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import table_world
 
 POOL = 20
-UPDATES = {"choice": 150, "retrieval": 300}  # an example of which is a text for each of its candidates
+UPDATES = {"choice": 150, "retrieval": 300, "phrases": 400}  # what takes longer an update than the others do
 Rows = list[dict]
 Numbers = dict[str, float]
 Words = list[str]
@@ -246,7 +246,7 @@ def main() -> int:
     parser.add_argument("world", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
-    parser.add_argument("--updates", type=int, default=600)
+    parser.add_argument("--updates", type=int, default=500)
     parser.add_argument("--start", type=Path, help="a checkpoint of pre-training on captions, for retrieval")
     options = parser.parse_args()
     start = [f"checkpoint.resume_file={options.start}", "checkpoint.resume_pretrained=true"] if options.start else []
