@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from torch.utils.data import IterableDataset
 
 from mmf_visualbert.compat.distributed import rank, world_size
 from mmf_visualbert.compat.replace import replace
@@ -124,7 +125,8 @@ def begin_where_stopped(multi_dataset_loader: ModuleType) -> str | None:
     """`seed_sampler` (MMF rc10 and main) tells samplers of the epoch only on several processes. Stays.
 
     Ours are told always, and where in the epoch to begin; main's number of batches is that of the rest. A run over
-    several data sets begins its epoch anew, with the same order.
+    several data sets begins its epoch anew, with the same order, and has the batches of each of them: of all their
+    samples main counted too few, and divided the loss of the last ones by zero.
     """
     cls = next(vars(multi_dataset_loader)[name] for name in CLASSES if name in vars(multi_dataset_loader))
     seed_sampler, length = cls.seed_sampler, cls.__len__
@@ -144,11 +146,11 @@ def begin_where_stopped(multi_dataset_loader: ModuleType) -> str | None:
 
     @functools.wraps(length)
     def rest(self: Any) -> int:
-        orders = [order_of(loader) for loader in loaders_of(self)]
-        if len(orders) == 1 and orders[0] is not None:
-            return orders[0].left
-        batches = [len(order) for order in orders if isinstance(order, LikeLengths)]
-        return sum(batches) if batches else length(self)
+        loaders = loaders_of(self)
+        if len(loaders) > 1 and not any(isinstance(loader.dataset, IterableDataset) for loader in loaders):
+            return sum(map(len, loaders))  # the last batch of each is smaller, which MMF does not count
+        order = order_of(loaders[0]) if len(loaders) == 1 else None
+        return length(self) if order is None else order.left
 
     replace(cls, seed_sampler=begin_epoch)
     if cls.__name__ == "MultiDataLoader":

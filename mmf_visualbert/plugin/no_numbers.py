@@ -16,6 +16,7 @@ from mmf_visualbert.errors import InputError
 from mmf_visualbert.metrics.gather import gather_by_id
 from mmf_visualbert.modules.on_host import NAME as ON_HOST
 from mmf_visualbert.plugin import progress, waits
+from mmf_visualbert.plugin.several_datasets import criteria
 from mmf_visualbert.plugin.shared_losses import NOT_COUNTED, SharedLoss, ids_of, mean_of
 from mmf_visualbert.plugin.waits import Finite
 
@@ -85,7 +86,8 @@ def judge(model: Any, batch: Mapping[str, Any], losses: dict[str, torch.Tensor],
         return
     terms = [term for term, value in losses.items() if not bool(value.detach().isfinite().all())]
     ids, bad = ids_of(batch), samples_without_number(model, batch)
-    if world_size() > 1 and all(isinstance(loss.loss_criterion, SharedLoss) for loss in model.losses.losses):
+    used = criteria(model.losses.losses, batch["dataset_name"])
+    if world_size() > 1 and all(isinstance(loss, SharedLoss) for loss in used):
         ids, bad = gather_by_id(ids, ids, bad)  # ours are no numbers on all processes alike
     run = progress.of_this_run()
     weight = first_without_number(model)
@@ -134,7 +136,7 @@ def samples_without_number(model: Any, batch: Any) -> torch.Tensor:
             sample.update({name: alone(value, row, size) for name, value in batch.items() if name != ON_HOST})
             sample.pop(ON_HOST, None)
             output = model.forward(sample)
-            values = [alone_on(loss.loss_criterion, sample, output) for loss in model.losses.losses]
+            values = [alone_on(loss, sample, output) for loss in criteria(model.losses.losses, batch["dataset_name"])]
             bad[row] = not all(bool(value.isfinite().all()) for value in values)
     return bad
 

@@ -3,6 +3,7 @@
 They live in MMF's registry, so that they begin and end with the run that MMF knows of.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,8 +46,13 @@ def train_samples() -> int:
 
 
 def train_batches() -> int | None:
-    """Number of batches of an epoch of all datasets, where tokens limit them and not the number of samples alone."""
-    return sum(_of_this_run("train_batches")) or None
+    """Number of batches of an epoch: those of each dataset, whose last is smaller, or which tokens limit.
+
+    None where the datasets have noted nothing.
+    """
+    size, noted = registry.get("config").training.batch_size, registry.get(_FACTS, {}, no_warning=True)
+    facts = [noted.get(name, {}) for name in datasets()]
+    return sum(of.get("train_batches") or math.ceil(of.get("train_samples", 0) / size) for of in facts) or None
 
 
 def answers_of(heads: Sequence[ChosenHead]) -> Answers:

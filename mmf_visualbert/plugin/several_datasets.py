@@ -28,7 +28,7 @@ class LossOf(nn.Module):
 
     def forward(self, sample_list: Mapping[str, Any], *rest: Any, **options: Any) -> dict[str, Tensor]:
         """What the loss gives; nothing for samples of others."""
-        return self.loss(sample_list, *rest, **options) if sample_list["dataset_name"] in self.datasets else {}
+        return self.loss(sample_list, *rest, **options) if _reads(self, sample_list["dataset_name"]) else {}
 
 
 def bind_losses(losses: Any, given: Any) -> None:
@@ -42,6 +42,21 @@ def bind_losses(losses: Any, given: Any) -> None:
         datasets = datasets_of(entry, where)
         if datasets:
             losses[place] = LossOf(losses[place], datasets)
+
+
+def criteria(losses: Any, dataset: str) -> list[nn.Module]:
+    """What MMF's losses compute with, those that are for a data set.
+
+    Args:
+        losses: MMF's list of losses, some of which `bind_losses` has bound.
+        dataset: whose samples they are asked for.
+    """
+    of: list[Any] = [loss.loss if isinstance(loss, LossOf) else loss for loss in losses if _reads(loss, dataset)]
+    return [loss.loss_criterion for loss in of]
+
+
+def _reads(loss: nn.Module, dataset: str) -> bool:
+    return not isinstance(loss, LossOf) or dataset in loss.datasets
 
 
 def check_datasets_of_parts(config: Mapping[str, Any]) -> bool:

@@ -47,6 +47,16 @@ def test_two_of_a_kind_train_and_are_evaluated_again_and_again(again, run_words)
     assert torch.load(folder / "current.ckpt", weights_only=True)["num_updates"] == 6
 
 
+def test_an_epoch_has_the_batches_of_each_of_them(again, run_words):
+    """The last batch of each is smaller, so that they are more than the batches of as many samples of one."""
+    lengths = ["training.batch_size=5", "training.max_epochs=2", "training.log_interval=1"]
+    folder = run_words(again, *lengths)
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    losses = {row["update"]: row["train/total_loss"] for row in rows if row["split"] == "train"}
+    assert list(losses) == list(range(1, 17)), "16 samples in each are 4 batches, twice over"
+    assert all(loss is not None and loss < 10 for loss in losses.values())
+
+
 def test_data_that_a_head_cannot_read_is_one_sentence(again, run_words):
     head = [
         "model_config.visualbert.heads[0].type=visualbert_answer",
@@ -67,7 +77,9 @@ def of_its_own(datasets, part, **more):
     return {"type": part, "datasets": datasets, **more}
 
 
-def test_each_data_set_has_heads_losses_metrics_and_predictions_of_its_own(again, run_words, tmp_path, meter_of_main):
+@pytest.fixture
+def two(again, tmp_path):
+    """What chooses heads, losses and metrics for each of two data sets."""
     heads = [
         of_its_own(["toy_words"], "visualbert_pooled"),
         of_its_own("toy_again", "visualbert_pooled", name="of_again", params={"num_labels": 3}),
@@ -81,8 +93,27 @@ def test_each_data_set_has_heads_losses_metrics_and_predictions_of_its_own(again
     }
     path = tmp_path / "two.yaml"
     path.write_text(OmegaConf.to_yaml(OmegaConf.create(config)))
+    return (again, f"config={path}")
+
+
+def test_a_loss_of_one_of_them_that_is_no_number_stops_the_run(two, run_words, monkeypatch, meter_of_main):
+    words = importlib.import_module("toy_project.words").Words
+    read = words.__getitem__
+
+    def spoil(self, index):
+        sample = read(self, index)
+        if index == 5:
+            sample["region_features"] = torch.full_like(sample["region_features"], float("nan"))
+        return sample
+
+    monkeypatch.setattr(words, "__getitem__", spoil)
+    with pytest.raises(InputError, match=r"is no number, .* of toy_\w+, of which 5 have none by themselves"):
+        run_words(*two, "training.max_updates=8")
+
+
+def test_each_data_set_has_heads_losses_metrics_and_predictions_of_its_own(two, run_words, meter_of_main):
     updates = ["training.max_updates=8", "training.evaluation_interval=4", "training.log_interval=1"]
-    folder = run_words(again, f"config={path}", *updates)
+    folder = run_words(*two, *updates)
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     measured = next(row for row in rows if row["split"] == "val")
     assert {name for name in measured if name.startswith("val/")} == {
