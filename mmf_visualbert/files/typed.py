@@ -117,7 +117,7 @@ class Schema(Generic[T]):
             InputError: naming the first that is no JSON, or does not fit.
         """
         try:
-            return self._several.decode(b"[%b]" % b",".join(map(bytes, raw)))
+            return self._several.decode(b"[%b]" % b",".join(raw))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return [self.decode(record, name(place)) for place, record in enumerate(raw)]
 

@@ -62,7 +62,7 @@ class GatheredAnnotations:
         self.files = array("h")
         self.majority = array("i")
         self.types = array("b")
-        self._answers = array("i")
+        self._answers: list[np.ndarray] = []
         self._counts = array("i")
 
     def add(
@@ -75,8 +75,10 @@ class GatheredAnnotations:
     ) -> None:
         """Puts annotations of a file away: of each, what its annotators said."""
         self.ids.extend(ids)
-        self._answers.extend(map(self.table.__getitem__, chain.from_iterable(answers)))
-        self._counts.extend(map(len, answers))
+        counts = [len(own) for own in answers]
+        numbers = map(self.table.__getitem__, chain.from_iterable(answers))
+        self._answers.append(np.fromiter(numbers, np.int32, sum(counts)))
+        self._counts.extend(counts)
         self.majority.extend(map(self.table.__getitem__, majority))
         self.types.extend(types)
         self.files.extend([file] * len(ids))
@@ -85,5 +87,5 @@ class GatheredAnnotations:
         """(N, A) int32, places in `table`, `NO_ANSWER` where an annotator is missing."""
         counts = np.array(self._counts)
         answers = np.full((len(counts), counts.max(initial=0)), NO_ANSWER, dtype=np.int32)
-        answers[np.arange(answers.shape[1]) < counts[:, None]] = self._answers
+        answers[np.arange(answers.shape[1]) < counts[:, None]] = np.concatenate(self._answers)
         return answers

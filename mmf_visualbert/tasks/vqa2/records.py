@@ -3,11 +3,12 @@
 Questions and annotations, a million of them, are kept in columns, and become a typed record when one is asked for.
 """
 
+import functools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -32,6 +33,8 @@ from mmf_visualbert.tasks.vqa2.official import (
     type_index,
     without_extension,
 )
+
+TYPE_PLACES: dict[str | None, int] = {name: place for place, name in enumerate(ANSWER_TYPES)}
 
 
 class VQA2Question(NamedTuple):
@@ -201,30 +204,39 @@ def _read_official(path: Path, file: int, questions: GatheredQuestions, annotati
         ids = [question.question_id for question in asked]
         questions.add(ids, [images[one.image_id] for one in asked], [one.question for one in asked], file)
     for start, given in parts_of(path, "annotations", content.annotations or (), ANNOTATION):
-        _add_official_annotations(given, f"{path}, annotations", start, file, annotations)
+        named = functools.partial(_name, f"{path}, annotations", start)
+        _add_official_annotations(given, named, file, annotations)
+
+
+def _name(list_of: str, start: int, place: int) -> str:
+    return f"{list_of}[{start + place}]"
 
 
 def _add_official_annotations(
-    records: Sequence[Annotation], where: str, start: int, file: int, annotations: GatheredAnnotations
+    records: Sequence[Annotation], name: Callable[[int], str], file: int, annotations: GatheredAnnotations
 ) -> None:
-    names = [f"{where}[{number}]" for number in range(start, start + len(records))]
-    answers = _in_words(records, names)
-    majority, types = [], []
-    for record, own, name in zip(records, answers, names, strict=True):
-        stated = record.multiple_choice_answer
-        majority.append(majority_of(own) if stated is None else spelled(stated, "multiple_choice_answer", name))
-        types.append(type_index(record.answer_type, majority[-1], name))
+    """Puts some away, column by column: by record only where one of them is not as nearly all are."""
+    answers = _in_words(records, name)
+    majority: list[Any] = [record.multiple_choice_answer for record in records]
+    if set(map(type, majority)) != {str}:
+        majority = [
+            majority_of(own) if stated is None else spelled(stated, "multiple_choice_answer", name(place))
+            for place, (stated, own) in enumerate(zip(majority, answers, strict=True))
+        ]
+    types: list[Any] = [TYPE_PLACES.get(record.answer_type) for record in records]
+    if None in types:
+        types = [type_index(record.answer_type, majority[place], name(place)) for place, record in enumerate(records)]
     annotations.add([record.question_id for record in records], answers, majority, types, file)
 
 
-def _in_words(records: Sequence[Annotation], names: Sequence[str]) -> list[list[str]]:
+def _in_words(records: Sequence[Annotation], name: Callable[[int], str]) -> list[list[str]]:
     """What the annotators of each said."""
     answers = [[one.answer for one in record.answers] for record in records]
     if set(map(type, chain.from_iterable(answers))) == {str}:
         return cast(list[list[str]], answers)
     return [
-        [spelled(answer, f"answers[{place}].answer", name) for place, answer in enumerate(own)]
-        for own, name in zip(answers, names, strict=True)
+        [spelled(answer, f"answers[{place}].answer", name(row)) for place, answer in enumerate(own)]
+        for row, own in enumerate(answers)
     ]
 
 
