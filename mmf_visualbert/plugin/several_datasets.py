@@ -71,7 +71,8 @@ def check_datasets_of_parts(config: Mapping[str, Any]) -> bool:
     """
     names = [name.strip() for name in str(config["datasets"]).split(",")]
     model = config["model_config"]["visualbert"]
-    chosen_heads(model.get("heads"))
+    if model.get("heads"):  # a configuration of the model alone has none yet; a model without any is refused when built
+        chosen_heads(model["heads"])
     bound = False
     ours = "model_config.visualbert"
     lists = {f"{ours}.heads": model.get("heads"), f"{ours}.losses": model.get("losses")}

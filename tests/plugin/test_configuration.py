@@ -35,6 +35,12 @@ def test_model_and_dataset_come_from_the_yaml(configure):
     assert config.dataset_config.toy_words.broken is False, "the dataset's defaults are merged"
 
 
+def test_the_model_alone_is_configured_as_mmf_configures_any(configure):
+    """Without a yaml it has no head yet, as in MMF's own test over all models; a run without any is refused."""
+    config = configure("model=visualbert", "dataset=toy_words").get_config()
+    assert config.model_config.visualbert.heads == []
+
+
 def test_the_command_line_wins(configure):
     config = configure(f"config={WORDS}", "model=toy", "dataset=toy_points").get_config()
     assert config.model == "toy"
