@@ -7,6 +7,7 @@ PACKAGE = Path(__file__).resolve().parent
 ROOTS = (PACKAGE.parent, PACKAGE)  # of a checkout, and of an installed package
 MODEL_YAML = PACKAGE / "configs" / "models" / "visualbert.yaml"
 METRICS = "metrics.jsonl"  # in the folder of a run, see plugin/run_metrics.py
+FINAL = "visualbert_final.pth"  # what MMF writes last into that folder
 PROJECT = f"projects{os.sep}visualbert{os.sep}"
 
 

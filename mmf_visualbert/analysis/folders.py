@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import read_json, read_lines
+from mmf_visualbert.places import FINAL
 from mmf_visualbert.reproduce.results import Point, final_metrics, read_scalars
 
-CHECKPOINTS = ("best.ckpt", "current.ckpt", "visualbert_final.pth")
+CHECKPOINTS = ("best.ckpt", "current.ckpt", FINAL)
 
 
 class RunFolder(NamedTuple):

@@ -13,12 +13,11 @@ from typing import Any
 from mmf_visualbert.benchmark.target import CONFIG
 from mmf_visualbert.benchmark.whole_run import mmf_run
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.places import METRICS, project_configs
+from mmf_visualbert.places import FINAL, METRICS, project_configs
 from mmf_visualbert.plugin.run_metrics import lines_of
 from mmf_visualbert.runs import read_config
 
 PLAIN = {"attention": "sdpa", "fp32_products": "torch"}  # below model_config.visualbert
-FINISHED = "visualbert_final.pth"  # what MMF writes last
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -36,7 +35,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         for name, words in (("on", []), ("off", plain)):
             save = options.folder / f"{name}{seed}"
             of_run = [f"env.data_dir={options.data}", f"env.save_dir={save}", f"training.seed={seed}"]
-            if not (save / FINISHED).exists():
+            if not (save / FINAL).exists():
                 _trained([f"config={config_file}", *of_run, f"training.max_epochs={options.epochs}", *words])
             found[name][str(seed)] = best_of(save / METRICS, metric)
     differences = [found["on"][str(seed)] - found["off"][str(seed)] for seed in seeds]

@@ -167,9 +167,9 @@ class Schema(Generic[T]):
 
 def parts_of(
     path: str | Path, field: str, raw: Sequence[msgspec.Raw], schema: Schema[T]
-) -> Iterator[tuple[int, Sequence[T]]]:
-    """The records of a list that was read as raw JSON, some at a time, so that few are in memory; and the place of the
-    first of them.
+) -> Iterator[tuple[Callable[[int], str], Sequence[T]]]:
+    """The records of a list that was read as raw JSON, some at a time, so that few are in memory; and before them what
+    names each by its place among these, for messages.
 
     Args:
         path: the file, as messages name it.
@@ -182,7 +182,7 @@ def parts_of(
     """
     for start in range(0, len(raw), AT_ONCE):
         named = functools.partial(_named, path, field, start)
-        yield start, schema.decode_several(raw[start : start + AT_ONCE], named)
+        yield named, schema.decode_several(raw[start : start + AT_ONCE], named)
 
 
 def records_of(path: str | Path, field: str, raw: Sequence[msgspec.Raw], schema: Schema[T]) -> Iterator[T]:

@@ -7,7 +7,7 @@ import pytest
 from mmf_visualbert.benchmark import keys, table
 from mmf_visualbert.cli.main import main
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.places import METRICS
+from mmf_visualbert.places import FINAL, METRICS
 
 METRIC = "val/visualbert_vqa2/visualbert_vqa_accuracy"
 VALUES = {"on1": 0.75, "off1": 0.5, "on2": 0.25, "off2": 0.75}
@@ -18,7 +18,7 @@ def finished(folder, accuracy):
     folder.mkdir(parents=True)
     rows = [{"update": 1, METRIC: 0.1}, {"update": 2, "train/loss": 1.0}, {"update": 3, METRIC: accuracy}]
     (folder / METRICS).write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (folder / keys.FINISHED).write_bytes(b"")
+    (folder / FINAL).write_bytes(b"")
 
 
 def test_finished_runs_are_read_and_drawn(tmp_path, capsys):

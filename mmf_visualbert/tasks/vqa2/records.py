@@ -3,7 +3,6 @@
 Questions and annotations, a million of them, are kept in columns, and become a typed record when one is asked for.
 """
 
-import functools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import chain
@@ -197,19 +196,14 @@ def _read_official(path: Path, file: int, questions: GatheredQuestions, annotati
         )
     folder = image_folder(content.data_subtype, path)
     images: dict[int | str, Image] = {}
-    for start, asked in parts_of(path, "questions", content.questions or (), QUESTION):
-        for number, question in enumerate(asked, start):
+    for name, asked in parts_of(path, "questions", content.questions or (), QUESTION):
+        for place, question in enumerate(asked):
             if question.image_id not in images:
-                images[question.image_id] = image_of(question.image_id, folder, f"{path}, questions[{number}]")
+                images[question.image_id] = image_of(question.image_id, folder, name(place))
         ids = [question.question_id for question in asked]
         questions.add(ids, [images[one.image_id] for one in asked], [one.question for one in asked], file)
-    for start, given in parts_of(path, "annotations", content.annotations or (), ANNOTATION):
-        named = functools.partial(_name, f"{path}, annotations", start)
-        _add_official_annotations(given, named, file, annotations)
-
-
-def _name(list_of: str, start: int, place: int) -> str:
-    return f"{list_of}[{start + place}]"
+    for name, given in parts_of(path, "annotations", content.annotations or (), ANNOTATION):
+        _add_official_annotations(given, name, file, annotations)
 
 
 def _add_official_annotations(
