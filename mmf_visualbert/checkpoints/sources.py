@@ -172,6 +172,7 @@ def _own(path: Path, stored: StoredWeights, said: Said) -> Source:
         section = container(whole.dataset_config[dataset])
         processors = section.get("processors") or {}
     text = dict((processors.get("text_processor") or {}).get("params") or {"tokenizer": model.get("tokenizer")})
+    text.pop("keep_words", None)  # how fast a run reads, nothing of the model
     regions = dict((processors.get("region_processor") or {}).get("params") or default_regions(model))
     detector = _detector(section.get("features_from"))
     state = dict(stored.state)

@@ -44,7 +44,7 @@ class Part:
 # What the yaml of the model gives to processors by default: `tokenizer` and `region_dimension`.
 TOKENIZER = "bert-base-uncased"
 REGION_DIMENSION = 2048
-TEXT = Part("visualbert_text", {"tokenizer": TOKENIZER, "max_seq_length": 128})
+TEXT = Part("visualbert_text", {"tokenizer": TOKENIZER, "max_seq_length": 128, "keep_words": 0})
 
 
 def regions_of(max_regions: int, **more: Any) -> Part:

@@ -4,6 +4,7 @@ The pieces are BERT's (WordPiece after BERT's normalisation), made by `tokenizer
 a special token: "[MASK]" written in a question is read as the brackets and letters it consists of.
 """
 
+import copy
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
@@ -23,6 +24,7 @@ from mmf_visualbert.errors import InputError
 from mmf_visualbert.processors import tokenizer_files
 
 AT_ONCE = 4096  # texts that are cut into pieces together
+LONGEST_KEPT = 32  # characters; what is longer is no word that comes again, and would take the memory of many
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 # Unicode's canonical decomposition, part of BERT's normalisation, makes at most this many characters of one.
 LONGEST_DECOMPOSITION = 4
@@ -83,6 +85,7 @@ class WordPieceTokenizer:
         self.special_ids = tuple(vocabulary[token] for token in SPECIAL_TOKENS)
         self.unused_ids = tuple(index for token, index in vocabulary.items() if token.startswith("[unused"))
         self.tokenizer = bert_tokenizer(vocabulary, lowercase) if tokenizer is None else tokenizer
+        self._kept: _KeptWords | None = None
         try:
             self.pieces("\U0001f600 a\U0001f600")  # which no vocabulary has
         except Exception as error:  # tokenizers raises this very class
@@ -95,9 +98,32 @@ class WordPieceTokenizer:
         self._by_words = cut_at_spaces and not self.tokenizer.get_added_tokens_decoder()
         self.question_mark_ids = tuple(self.pieces("?"))
 
+    def keeping(self, most: int) -> "WordPieceTokenizer":
+        """This tokenizer, which keeps the pieces of each different word once they were made.
+
+        Args:
+            most: different words that are kept at most, 250 bytes each; those that come later are cut each time.
+
+        Raises:
+            InputError: where texts are not cut at every space.
+        """
+        if not self._by_words:
+            raise InputError(
+                f"{self.name} does not cut texts at each space, so that no pieces of words can be kept; set the "
+                "text_processor's keep_words to 0"
+            )
+        keeping = copy.copy(self)
+        keeping._kept = _KeptWords(self, most)
+        return keeping
+
     def pieces(self, text: str) -> list[int]:
         """The ids of `text`, without special tokens."""
-        return self._encode(text, is_pretokenized=False).ids
+        if self._kept is None:
+            return self._encode(text, is_pretokenized=False).ids
+        ids: list[int] = []
+        for word in text.split(" "):
+            ids += self._kept[word]
+        return ids
 
     def piece_counts(self, texts: Iterable[str]) -> np.ndarray:
         """How many pieces each text has (N,) int64, without special tokens.
@@ -116,6 +142,8 @@ class WordPieceTokenizer:
 
     def word_pieces(self, words: Sequence[str]) -> Pieces:
         """The ids of `words`, and which word owns which of them."""
+        if self._kept is not None:
+            return _joined(self._kept[word] for word in words)
         encoding = self._encode(list(words), is_pretokenized=True)
         owners = np.asarray(encoding.word_ids, dtype=np.int64)
         starts = np.searchsorted(owners, np.arange(len(words)), side="left").tolist()
@@ -154,6 +182,36 @@ class _PieceCounts(dict[str, int]):
     def __missing__(self, word: str) -> int:
         count = self[word] = len(self.tokenizer.pieces(word))
         return count
+
+
+class _KeptWords(dict[str, tuple[int, ...]]):
+    """Pieces of a word, made when it is asked for first.
+
+    Args:
+        tokenizer: makes them.
+        most: words that are kept.
+    """
+
+    def __init__(self, tokenizer: WordPieceTokenizer, most: int) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+        self.most = most
+
+    def __missing__(self, word: str) -> tuple[int, ...]:
+        ids = tuple(self.tokenizer.pieces(word))
+        if len(self) < self.most and len(word) <= LONGEST_KEPT:
+            self[word] = ids
+        return ids
+
+
+def _joined(words: Iterable[Sequence[int]]) -> Pieces:
+    """Pieces of one word after the other."""
+    ids: list[int] = []
+    ends: list[int] = []
+    for pieces in words:
+        ids += pieces
+        ends.append(len(ids))
+    return Pieces(ids, [0, *ends][:-1], ends)
 
 
 def bert_tokenizer(vocabulary: Mapping[str, int], lowercase: bool) -> tokenizers.Tokenizer:
@@ -248,12 +306,25 @@ class TextAssembler:
         tokenizer: a tokenizer, or what `load_tokenizer` takes.
         max_seq_length: T, special tokens counted; 128 in the paper (§4).
         lowercase: see `load_tokenizer`; not used where a tokenizer is passed.
+        keep_words: different words whose pieces are kept once they were made, which is faster; 0: none.
+
+    Raises:
+        InputError: for numbers that make no sense, or words of a tokenizer that does not cut at each space.
     """
 
-    def __init__(self, tokenizer: WordPieceTokenizer | str, max_seq_length: int = 128, lowercase: bool = True) -> None:
+    def __init__(
+        self,
+        tokenizer: WordPieceTokenizer | str,
+        max_seq_length: int = 128,
+        lowercase: bool = True,
+        keep_words: int = 0,
+    ) -> None:
         if max_seq_length < 4:
             raise InputError(f"max_seq_length is {max_seq_length}; a pair needs at least 4 places, set it to 128")
-        self.tokenizer = load_tokenizer(str(tokenizer), lowercase) if isinstance(tokenizer, str | Path) else tokenizer
+        if keep_words < 0:
+            raise InputError(f"keep_words is {keep_words}; set it to 0, or to how many words are kept")
+        loaded = load_tokenizer(str(tokenizer), lowercase) if isinstance(tokenizer, str | Path) else tokenizer
+        self.tokenizer = loaded.keeping(keep_words) if keep_words else loaded
         self.max_seq_length = max_seq_length
 
     def single(self, a: str | Sequence[int]) -> Assembled:

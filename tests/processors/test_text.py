@@ -110,6 +110,47 @@ def test_pieces_are_counted_by_words(texts):
     assert at_once.piece_counts(texts).tolist() == [len(at_once.pieces(text)) for text in texts]
 
 
+@hypothesis.given(
+    st.lists(st.text(alphabet=st.one_of(st.characters(), st.sampled_from(" \t\n\x1c\x85\u0301\u3000aé?!Σ"))))
+)
+@hypothesis.settings(max_examples=200, deadline=None)
+def test_kept_words_change_no_pieces(texts):
+    """Exactly, whatever stands in a text, also where more words come than are kept, and when they come again."""
+    plain = WordPieceTokenizer(VOCABULARY)
+    for keeping in (plain.keeping(1000), plain.keeping(2)):
+        for _ in range(2):
+            assert [keeping.pieces(text) for text in texts] == [plain.pieces(text) for text in texts]
+            assert keeping.word_pieces(texts) == plain.word_pieces(texts)
+            assert keeping.piece_counts(texts).tolist() == plain.piece_counts(texts).tolist()
+
+
+def test_kept_words_are_bounded(tokenizer, monkeypatch):
+    keeping = TextAssembler(tokenizer, keep_words=2).tokenizer
+    assert keeping.pieces("a dog horse") == ids(tokenizer, "a dog horse")
+    assert keeping.pieces("x" * 33) == [tokenizer.unk_id]
+    monkeypatch.setattr(WordPieceTokenizer, "_encode", None)
+    assert keeping.pieces("dog a") == ids(tokenizer, "dog a")
+    for forgotten in ("horse", "x" * 33):
+        with pytest.raises(TypeError):
+            keeping.pieces(forgotten)
+
+
+def test_kept_words_are_pickled(tokenizer, monkeypatch):
+    keeping = TextAssembler(tokenizer, keep_words=9)
+    assembled = keeping.single("a dog")
+    copy = pickle.loads(pickle.dumps(keeping))
+    monkeypatch.setattr(WordPieceTokenizer, "_encode", None)
+    assert torch.equal(copy.single("a dog").input_ids, assembled.input_ids)
+
+
+def test_words_that_cannot_be_kept(tokenizer):
+    with pytest.raises(InputError, match="keep_words is -1; set it to 0"):
+        TextAssembler(tokenizer, keep_words=-1)
+    whole = WordPieceTokenizer(VOCABULARY, tokenizer=tokenizers.Tokenizer(WordPiece(VOCABULARY, unk_token="[UNK]")))
+    with pytest.raises(InputError, match=r"does not cut texts at each space.* keep_words to 0"):
+        TextAssembler(whole, keep_words=9)
+
+
 def test_single_keeps_the_beginning(tokenizer):
     assembled = TextAssembler(tokenizer, max_seq_length=5).single("a man rides the horse")
     assert assembled.input_ids.tolist() == [tokenizer.cls_id, *ids(tokenizer, "a man rides"), tokenizer.sep_id]
