@@ -3,9 +3,11 @@
 How states lie in memory, and so their shapes, is the business of `layout.Layout`.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers.models.bert.modeling_bert import BertLayer
@@ -30,9 +32,11 @@ class Layer(nn.Module):
 
     Args:
         layer: gives its parts away.
+        compiled: let torch compile what is the same for each token, so that casts, dropout, sums and LayerNorm become
+            few kernels. Layers of one size share what was compiled, for any number of tokens.
     """
 
-    def __init__(self, layer: BertLayer) -> None:
+    def __init__(self, layer: BertLayer, compiled: bool = False) -> None:
         super().__init__()
         self.num_heads = layer.attention.self.num_attention_heads
         self.attention = layer.attention
@@ -40,16 +44,37 @@ class Layer(nn.Module):
         self.output = layer.output
         for part in (self.attention.self, self.attention.output, self.output):
             part.dropout = Dropout(part.dropout.p)
+        self.compiled = compiled
 
     def forward(self, states: Tensor, layout: Layout, chosen: Chosen | None = None) -> LayerOutput:
         """States -> states, or chosen states where only those are wanted; see `Layout` for their shapes."""
-        attention = self.attention.self
         queried = states if chosen is None else layout.select(states, chosen)
-        dropout = attention.dropout.p if self.training else 0.0
-        query, key, value = attention.query(queried), attention.key(states), attention.value(states)
+        dropout = self.attention.self.dropout.p if self.training else 0.0
+        before, after = compiled_parts() if self.compiled else (Layer.before_attention, Layer.after_attention)
+        query, key, value = before(self, queried, states)
         context, weights = layout.attend(query, key, value, self.num_heads, dropout, chosen)
+        return LayerOutput(after(self, context, queried), weights)
+
+    def before_attention(self, queried: Tensor, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Query of the states that are queried; key and value of all."""
+        attention = self.attention.self
+        return attention.query(queried), attention.key(states), attention.value(states)
+
+    def after_attention(self, context: Tensor, queried: Tensor) -> Tensor:
+        """What attention gave, and the states that were queried -> states."""
         attended = self.attention.output(context, queried)
-        return LayerOutput(self.output(self.intermediate(attended), attended), weights)
+        return self.output(self.intermediate(attended), attended)
+
+
+@functools.cache
+def compiled_parts() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """A layer's two parts around attention, compiled at their first call; of the class, so that copies have their own
+    weights.
+    """
+    return (
+        torch.compile(Layer.before_attention, dynamic=True),
+        torch.compile(Layer.after_attention, dynamic=True),
+    )
 
 
 class EncoderOutput(NamedTuple):

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mmf_visualbert.modules.attention import Kernel
 from mmf_visualbert.modules.inputs import RegionInputs, TextInputs
+from mmf_visualbert.modules.lengths import Lengths
 from mmf_visualbert.modules.on_host import to_device
 from mmf_visualbert.modules.packed_kernels import kernel_for
 
@@ -32,7 +33,7 @@ class Chosen(NamedTuple):
     rows: Tensor
     sequences: Tensor
     columns: Tensor
-    counts: list[int]
+    counts: Lengths
 
 
 class Layout(Protocol):
@@ -87,7 +88,7 @@ class Padded:
 
     def choose(self, mask: Tensor, device: torch.device) -> Chosen:
         """See `Layout`. A sequence with less than K chosen tokens has its first others beside them."""
-        counts = mask.sum(dim=1).tolist()
+        counts = Lengths(mask.sum(dim=1).tolist())
         order = mask.to(torch.int8).argsort(dim=1, descending=True, stable=True)
         columns = to_device(order[:, : max(counts)], device)
         sequences = torch.arange(mask.size(0), device=device).unsqueeze(1)
@@ -117,7 +118,7 @@ class Packed:
 
     def __init__(self, mask: Tensor, device: torch.device) -> None:
         self.mask = mask
-        self.lengths: list[int] = mask.sum(dim=1).tolist()
+        self.lengths = Lengths(mask.sum(dim=1).tolist())
         self.full = sum(self.lengths) == mask.numel()
         self.places = None if self.full else to_device(mask.flatten().nonzero().squeeze(1), device)
 
@@ -139,7 +140,7 @@ class Packed:
         row_of = self.mask.flatten().cumsum(0) - 1
         rows = row_of[sequences * self.mask.size(1) + columns]
         rows, sequences, columns = to_device(torch.stack((rows, sequences, columns)), device).unbind(0)
-        return Chosen(rows, sequences, columns, mask.sum(dim=1).tolist())
+        return Chosen(rows, sequences, columns, Lengths(mask.sum(dim=1).tolist()))
 
     def select(self, states: Tensor, chosen: Chosen) -> Tensor:
         """See `Layout`."""

@@ -11,14 +11,14 @@ import importlib
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from mmf_visualbert.compat.optional import is_installed
+from mmf_visualbert.modules.lengths import Lengths
 from mmf_visualbert.modules.on_host import to_device
 from mmf_visualbert.modules.packed_attention import packed_attention
 
@@ -94,8 +94,8 @@ def _with_offsets(
     query: Tensor, key: Tensor, value: Tensor, query_lengths: Sequence[int], lengths: Sequence[int]
 ) -> Iterator[tuple[Tensor, Tensor, Sequence[int]]]:
     """The three with their offsets; key and value share one tensor of them, as nested tensors of one shape have to."""
-    shared = _offsets(lengths, key.device, torch.int64)
-    yield query, _offsets(query_lengths, query.device, torch.int64), query_lengths
+    shared = Lengths.of(lengths).offsets(key.device, torch.int64)
+    yield query, Lengths.of(query_lengths).offsets(query.device, torch.int64), query_lengths
     yield key, shared, lengths
     yield value, shared, lengths
 
@@ -132,21 +132,55 @@ def flash(
 
 def _unpadded(
     query: Tensor, key: Tensor, value: Tensor, query_lengths: Sequence[int], lengths: Sequence[int], num_heads: int
-) -> tuple[Tensor | int, ...]:
-    """What flash-attn and torch's own kernel of its kind take: states by head, offsets, longest."""
+) -> tuple[Any, ...]:
+    """What flash-attn and torch's own kernels of its kind take: states by head, offsets, longest."""
     split = (states.unflatten(1, (num_heads, -1)) for states in (query, key, value))
-    offsets = (_offsets(counts, query.device, torch.int32) for counts in (query_lengths, lengths))
+    offsets = (Lengths.of(counts).offsets(query.device, torch.int32) for counts in (query_lengths, lengths))
     return (*split, *offsets, max(query_lengths), max(lengths))
 
 
-def _offsets(counts: Sequence[int], device: torch.device, kind: torch.dtype) -> Tensor:
-    """(B + 1,), where each sequence begins, and the end of the last."""
-    return to_device(torch.tensor([0, *accumulate(counts)], dtype=kind), device)
+def torch_flash(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    query_lengths: Sequence[int],
+    lengths: Sequence[int],
+    num_heads: int,
+    dropout: float = 0.0,
+) -> Tensor:
+    """The kernel that `nested` comes to in bf16, without nested tensors around it, whose making takes the CPU longer
+    than the GPU takes to attend. (M, H).
+    """
+    given = _unpadded(query, key, value, query_lengths, lengths, num_heads)
+    return torch.ops.aten._flash_attention_forward(*given, dropout, False, False)[0].flatten(1)
 
 
-KERNELS: dict[str, PackedKernel] = {"flash_attn": flash, "varlen_attn": varlen, "nested": nested}
+def torch_efficient(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    query_lengths: Sequence[int],
+    lengths: Sequence[int],
+    num_heads: int,
+    dropout: float = 0.0,
+) -> Tensor:
+    """The kernel that `nested` comes to in fp32, likewise. (M, H)."""
+    given = _unpadded(query, key, value, query_lengths, lengths, num_heads)
+    query, key, value = (states.unsqueeze(0) for states in given[:3])
+    for_backward = torch.is_grad_enabled()
+    found = torch.ops.aten._efficient_attention_forward(query, key, value, None, *given[3:], dropout, 0, for_backward)
+    return found[0].squeeze(0).flatten(1)
+
+
+KERNELS: dict[str, PackedKernel] = {
+    "flash_attn": flash,
+    "varlen_attn": varlen,
+    "torch_flash": torch_flash,
+    "torch_efficient": torch_efficient,
+    "nested": nested,
+}
 PARTS = ("context", "gradient of query", "gradient of key", "gradient of value")
-WITH_DROPOUT = ("flash_attn", "nested")
+WITH_DROPOUT = tuple(name for name in KERNELS if name != "varlen_attn")
 
 
 def kernel_for(states: Tensor, dropout: float) -> PackedKernel:

@@ -2,12 +2,13 @@
 
 import atexit
 import functools
+import itertools
 import os
 import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
@@ -19,6 +20,35 @@ from mmf_visualbert.files import write_json
 VARIABLE = "VISUALBERT_TIMER"
 
 
+Moment = float | torch.cuda.Event
+
+
+def moment() -> Moment:
+    """Now: on the clock, or where there is a GPU, when it has done what it was given until now."""
+    if not torch.cuda.is_available():
+        return time.perf_counter()
+    event = torch.cuda.Event(enable_timing=True)
+    event.record()
+    return event
+
+
+def seconds(begin: Moment, end: Moment) -> float:
+    """From one moment to another; waits for the GPU."""
+    if isinstance(begin, torch.cuda.Event) and isinstance(end, torch.cuda.Event):
+        end.synchronize()
+        return begin.elapsed_time(end) / 1000
+    return cast(float, end) - cast(float, begin)
+
+
+class Moments(NamedTuple):
+    """When an update's batch was asked for and came, when its step was made, and the CPU time of the process then."""
+
+    asked: Moment
+    came: Moment
+    ended: Moment
+    cpu: float
+
+
 class Timer:
     """Seconds of each update, written as JSON when the process ends.
 
@@ -27,6 +57,9 @@ class Timer:
     `model` until the step was made. The first update has none: `first_update` is how long it took from the start of
     the process. torch's hook and data loader are what both versions of MMF, and all their models, come past.
 
+    On a GPU all but `cpu` are its own times, asked for at the end, so that no update waits for the measurement: `data`
+    and `loop` are how long the GPU had nothing to do meanwhile.
+
     Args:
         file: to write.
     """
@@ -34,9 +67,8 @@ class Timer:
     def __init__(self, file: Path) -> None:
         self.file = file
         self.first_update: float | None = None
-        self.updates: list[dict[str, float]] = []
-        self.before = (0.0, 0.0)
-        self.asked = self.came = 0.0
+        self.moments: list[Moments] = []
+        self.asked = self.came = moment()
         self.stop: Callable[[], None] = lambda: None
 
     def start(self) -> None:
@@ -46,9 +78,9 @@ class Timer:
 
         @functools.wraps(following)
         def timed(loader: Any) -> Any:
-            self.asked = time.perf_counter()
+            self.asked = moment()
             batch = following(loader)
-            self.came = time.perf_counter()
+            self.came = moment()
             return batch
 
         def stop() -> None:
@@ -60,15 +92,25 @@ class Timer:
 
     def ended(self, *_: Any) -> None:
         """An optimizer's step has ended."""
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        now = time.perf_counter(), time.process_time()
         if self.first_update is None:
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
             self.first_update = since_start()
-        else:
-            parts = {"loop": self.asked - self.before[0], "data": self.came - self.asked, "model": now[0] - self.came}
-            self.updates.append({"wall": now[0] - self.before[0], "cpu": now[1] - self.before[1], **parts})
-        self.before = now
+        self.moments.append(Moments(self.asked, self.came, moment(), time.process_time()))
+
+    @property
+    def updates(self) -> list[dict[str, float]]:
+        """The figures of each update but the first."""
+        return [
+            {
+                "wall": seconds(before.ended, update.ended),
+                "cpu": update.cpu - before.cpu,
+                "loop": seconds(before.ended, update.asked),
+                "data": seconds(update.asked, update.came),
+                "model": seconds(update.came, update.ended),
+            }
+            for before, update in itertools.pairwise(self.moments)
+        ]
 
     def write(self) -> None:
         """Writes the figures."""

@@ -78,16 +78,21 @@ class Reads(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
-def step_on(device, trainer, batch):
+def a_step(trainer, batch):
     """A step as MMF makes it; gives the losses."""
-    with Reads(device), device:
-        losses = trainer.model(batch)["losses"]
-        total = sum(loss.mean() for loss in losses.values())
-        trainer.optimizer.zero_grad()
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(trainer.model.parameters(), 1.0)
-        trainer.optimizer.step()
+    losses = trainer.model(batch)["losses"]
+    total = sum(loss.mean() for loss in losses.values())
+    trainer.optimizer.zero_grad()
+    total.backward()
+    torch.nn.utils.clip_grad_norm_(trainer.model.parameters(), 1.0)
+    trainer.optimizer.step()
     return losses
+
+
+def step_on(device, trainer, batch):
+    """A step, with the questions that are asked of the device noted."""
+    with Reads(device), device:
+        return a_step(trainer, batch)
 
 
 def loaded(config, world, folder, *overrides):
@@ -153,3 +158,25 @@ def test_a_loss_that_is_no_number_is_found_before_the_step(small_world, tmp_path
     with pytest.raises(no_numbers.InputError, match="is no number"):
         step_on(device, trainer, batch)
     assert all(torch.equal(value, before[name]) for name, value in trainer.model.state_dict().items())
+
+
+@pytest.fixture
+def refuse_waits():
+    """Switches on, when called, that torch raises where it would wait for the GPU; off at the end."""
+    yield lambda: torch.cuda.set_sync_debug_mode("error")
+    torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(("config", "attention"), SETTINGS)
+def test_a_step_does_not_wait_for_a_gpu(config, attention, precision, small_world, tmp_path, refuse_waits):
+    chosen = [f"model_config.visualbert.attention={attention}", f"model_config.visualbert.precision={precision}"]
+    trainer = loaded(config, small_world, tmp_path, *chosen)
+    batch = first_batch(trainer)
+    assert batch["input_ids"].device.type == "cuda"
+    a_step(trainer, batch)  # looks for a kernel
+    refuse_waits()
+    losses = a_step(trainer, batch)
+    torch.cuda.set_sync_debug_mode("default")
+    assert all(bool(loss.isfinite().all()) for loss in losses.values())
