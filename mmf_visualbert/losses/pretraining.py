@@ -23,7 +23,7 @@ class MaskedLM(CountedLoss):
         labels = sample_list["masked_lm_labels"]
         gold = labels[places(on_cpu(sample_list, "masked_lm_labels") != -1, labels.device)]
         logits = model_output["masked_lm_logits"].float()
-        return Mean(functional.cross_entropy(logits, gold, reduction="sum"), gold.new_tensor(gold.numel()))
+        return Mean(functional.cross_entropy(logits, gold, reduction="sum"), gold.new_full((), gold.numel()))
 
     def forward(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Tensor:
         """The loss of a batch, ()."""

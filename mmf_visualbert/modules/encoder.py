@@ -3,15 +3,16 @@
 How states lie in memory, and so their shapes, is the business of `layout.Layout`.
 """
 
-import functools
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers.models.bert.modeling_bert import BertLayer
 
+from mmf_visualbert.modules import cast_layer
+from mmf_visualbert.modules.compiled import compiled
 from mmf_visualbert.modules.dropout import Dropout
 from mmf_visualbert.modules.layout import Chosen, Layout
 
@@ -32,11 +33,11 @@ class Layer(nn.Module):
 
     Args:
         layer: gives its parts away.
-        compiled: let torch compile what is the same for each token, so that casts, dropout, sums and LayerNorm become
-            few kernels. Layers of one size share what was compiled, for any number of tokens.
+        compile_parts: let torch compile what is the same for each token, so that casts, dropout, sums and LayerNorm
+            become few kernels. Layers of one size share what was compiled, for any number of tokens.
     """
 
-    def __init__(self, layer: BertLayer, compiled: bool = False) -> None:
+    def __init__(self, layer: BertLayer, compile_parts: bool = False) -> None:
         super().__init__()
         self.num_heads = layer.attention.self.num_attention_heads
         self.attention = layer.attention
@@ -44,13 +45,16 @@ class Layer(nn.Module):
         self.output = layer.output
         for part in (self.attention.self, self.attention.output, self.output):
             part.dropout = Dropout(part.dropout.p)
-        self.compiled = compiled
+        self.compiled = compile_parts
 
     def forward(self, states: Tensor, layout: Layout, chosen: Chosen | None = None) -> LayerOutput:
         """States -> states, or chosen states where only those are wanted; see `Layout` for their shapes."""
+        if casts(states.device):
+            kind = torch.get_autocast_dtype(states.device.type)
+            return LayerOutput(*cast_layer.forward(self, states, layout, chosen, kind))
         queried = states if chosen is None else layout.select(states, chosen)
         dropout = self.attention.self.dropout.p if self.training else 0.0
-        before, after = compiled_parts() if self.compiled else (Layer.before_attention, Layer.after_attention)
+        before, after = (compiled(part, self.compiled) for part in (Layer.before_attention, Layer.after_attention))
         query, key, value = before(self, queried, states)
         context, weights = layout.attend(query, key, value, self.num_heads, dropout, chosen)
         return LayerOutput(after(self, context, queried), weights)
@@ -66,15 +70,9 @@ class Layer(nn.Module):
         return self.output(self.intermediate(attended), attended)
 
 
-@functools.cache
-def compiled_parts() -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """A layer's two parts around attention, compiled at their first call; of the class, so that copies have their own
-    weights.
-    """
-    return (
-        torch.compile(Layer.before_attention, dynamic=True),
-        torch.compile(Layer.after_attention, dynamic=True),
-    )
+def casts(device: torch.device) -> bool:
+    """Whether autocast is on where kernels are so quick that starting them takes longer."""
+    return device.type == "cuda" and torch.is_autocast_enabled("cuda")
 
 
 class EncoderOutput(NamedTuple):

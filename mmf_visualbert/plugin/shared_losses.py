@@ -48,7 +48,7 @@ def mean_of(loss: Any, sample_list: Mapping[str, Any], model_output: Mapping[str
     if isinstance(loss, CountedLoss):
         return loss.mean(sample_list, model_output)
     value = loss(sample_list, model_output)
-    count = value.new_tensor(len(ids_of(sample_list)))
+    count = value.new_full((), len(ids_of(sample_list)))
     return Mean(value * count, count)
 
 
@@ -72,7 +72,7 @@ def shared(mean: Mean, counted: bool) -> Tensor:
 def batch_size(sample_list: Mapping[str, Any]) -> int:
     """Number of samples of a batch on all processes together."""
     ids = ids_of(sample_list)
-    size = ids.new_tensor(0 if NOT_COUNTED in sample_list else len(ids), dtype=torch.int64)
+    size = ids.new_full((), 0 if NOT_COUNTED in sample_list else len(ids), dtype=torch.int64)
     if world_size() > 1:
         dist.all_reduce(size)
     return int(size)

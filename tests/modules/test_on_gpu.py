@@ -12,6 +12,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is 
 KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 # Of the largest number: rounding to the type, through a few layers.
 NEAR = {"fp32": 2e-5, "bf16": 4e-2}
+OTHER_DEVICE = 1e-4  # which adds in another order throughout
 WIDE = {"hidden_size": 256, "intermediate_size": 512}  # heads of 64, as BERT's
 
 
@@ -73,7 +74,7 @@ def test_the_model_is_the_cpus(settings):
     compare(
         results(on_gpu, to_gpu(*inputs), "fp32", weights.cuda()),
         results(on_cpu, inputs, "fp32", weights),
-        NEAR["fp32"],
+        OTHER_DEVICE,
     )
 
 

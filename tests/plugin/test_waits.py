@@ -13,7 +13,8 @@ from mmf_visualbert.plugin import no_numbers, waits
 SCALE = CONFIGS / "scales" / "sample"
 # Operators whose result, or its shape, the CPU has to know: on a GPU each waits for all that was queued before.
 ASK = {"_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_consecutive", "is_nonzero", "equal"}
-READ = {"tolist", "item", "numpy", "cpu", "__bool__", "__int__", "__float__", "__index__"}
+# new_tensor copies a number from memory that is not pinned, for which it waits.
+READ = {"tolist", "item", "numpy", "cpu", "new_tensor", "__bool__", "__int__", "__float__", "__index__"}
 SETTINGS = [
     *(("vqa2/pretrain_coco", attention) for attention in ("packed", "sdpa")),
     *((f"{task}/defaults", "packed") for task in ("vqa2", "nlvr2", "flickr30k", "vcr")),
@@ -129,7 +130,10 @@ def test_the_count_sees_what_would_wait():
         there[mask]
         mask.nonzero()
         bool(mask.all())
-    assert {"_local_scalar_dense", "tolist", "index", "nonzero"} <= set(device.asked) and len(device.asked) >= 5
+        there.new_tensor(3)
+    assert {"_local_scalar_dense", "tolist", "index", "nonzero", "new_tensor"} <= set(device.asked) and len(
+        device.asked
+    ) >= 6
     device = Device([there])
     with Reads(device), device:
         torch.empty(()).copy_(there.sum(), non_blocking=True)
@@ -146,6 +150,15 @@ def test_without_what_the_cpu_knows_the_outputs_are_the_same(small_world, tmp_pa
         del batch["on_host"]
         asked = trainer.model.forward(batch)
     assert known.keys() == asked.keys() and all(torch.equal(known[name], asked[name]) for name in known)
+
+
+def test_what_the_cpu_knows_reaches_a_training_step_of_both_versions(small_world, tmp_path):
+    trainer = loaded("flickr30k/defaults", small_world, tmp_path)
+    forward = getattr(trainer, "_forward_pass", None) or trainer._forward  # the release's, or main's
+    seen = []
+    trainer.model.visual_bert.register_forward_pre_hook(lambda module, given: seen.extend(given))
+    forward(next(iter(trainer.train_loader)))
+    assert len(seen) == 2 and all(inputs.on_host is not None for inputs in seen)
 
 
 def test_a_loss_that_is_no_number_is_found_before_the_step(small_world, tmp_path, monkeypatch):

@@ -56,5 +56,5 @@ class PhraseCrossEntropy(CountedLoss):
         cross_entropy = -chosen / sizes.clamp(min=1)
         if self.reduction == "released":
             entropy = sizes.clamp(min=1).log()
-            return Mean((cross_entropy - entropy * (sizes > 0)).sum(), sizes.new_tensor(len(targets)))
+            return Mean((cross_entropy - entropy * (sizes > 0)).sum(), sizes.new_full((), len(targets)))
         return Mean(cross_entropy.sum(), (sizes > 0).sum())

@@ -53,7 +53,7 @@ class LabelCrossEntropy(CountedLoss):
             raise InputError(f"there are {len(self.weights)} class_weights for {scores.size(1)} labels; give each one")
         targets = sample_list["targets"]
         weights = None if self.weights is None else self.weights.to(scores.device)
-        count = targets.new_tensor(len(targets)) if weights is None else weights[targets].sum()
+        count = targets.new_full((), len(targets)) if weights is None else weights[targets].sum()
         return Mean(functional.cross_entropy(scores, targets, weights, reduction="sum"), count)
 
     @staticmethod

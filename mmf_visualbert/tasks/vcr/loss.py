@@ -30,7 +30,7 @@ class RegionClasses(CountedLoss):
         classes = sample_list["region_classes"]
         classes = classes[places(on_cpu(sample_list, "region_mask"), classes.device)]
         total = functional.cross_entropy(model_output["region_class_logits"].float(), classes, reduction="sum")
-        return Mean(self.weight * total, classes.new_tensor(classes.numel()))
+        return Mean(self.weight * total, classes.new_full((), classes.numel()))
 
     def forward(self, sample_list: Mapping[str, Tensor], model_output: Mapping[str, Tensor]) -> Tensor:
         """The loss of a batch, ()."""

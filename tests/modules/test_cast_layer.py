@@ -1,0 +1,53 @@
+"""Under autocast on a GPU a layer's weights are cast together: the same numbers as autocast's own way gives."""
+
+import pytest
+import torch
+from tiny_model import joint, ragged, tiny
+
+from mmf_visualbert.modules import encoder
+from mmf_visualbert.modules.cast_layer import CastTogether
+
+
+def results(model, given):
+    """The states, the pooled and all gradients, of all positions and of chosen ones."""
+    text, regions = given
+    rows = torch.zeros_like(text.mask).index_fill(1, torch.tensor([0, 2]), True) & text.mask
+    with torch.autocast("cpu", torch.bfloat16):
+        encoded = model(text, regions)
+        chosen = model(text, regions, last_layer_rows=rows)
+    states, mask = joint(encoded)
+    found = [states[mask].float(), encoded.pooled.float(), chosen.text[rows[:, : chosen.text.size(1)]].float()]
+    loss = sum(each.square().sum() for each in found)
+    return [
+        *found,
+        *torch.autograd.grad(loss, [each for _, each in sorted(model.named_parameters())], allow_unused=True),
+    ]
+
+
+@pytest.mark.parametrize("attention", ["packed", "sdpa"])
+@pytest.mark.parametrize("fusion", ["early", "late"])
+@pytest.mark.parametrize("compile_layers", [False, True])
+def test_a_layer_is_that_of_autocast(attention, fusion, compile_layers, monkeypatch):
+    if compile_layers and (attention, fusion) != ("packed", "early"):
+        pytest.skip("compiling takes long")
+    model = tiny(attention=attention, fusion=fusion, compile_layers=compile_layers)
+    given = ragged()
+    slow = results(model, given)
+    monkeypatch.setattr(encoder, "casts", lambda device: True)
+    fast = results(model, given)
+    assert len(fast) == len(slow) > 30
+    for ours, theirs in zip(fast, slow, strict=True):
+        if theirs is not None:
+            assert ours.dtype == theirs.dtype == torch.float32
+            torch.testing.assert_close(ours, theirs, atol=0.03 * float(theirs.detach().abs().max()) + 0.05, rtol=0.02)
+
+
+def test_casting_together_is_casting_each():
+    weights = [torch.randn(3, 4), torch.randn(2, 4), torch.randn(5), torch.randn(1, 2)]
+    weights = [weight.requires_grad_() for weight in weights]
+    both, bias, last = CastTogether.apply(torch.bfloat16, (2, 1, 1), *weights)
+    assert torch.equal(both, torch.cat(weights[:2]).bfloat16()) and torch.equal(bias, weights[2].bfloat16())
+    above = [torch.randn_like(each) for each in (both, bias, last)]
+    found = torch.autograd.grad((both, bias, last), weights, above)
+    wanted = [above[0][:3].float(), above[0][3:].float(), above[1].float(), above[2].float()]
+    assert all(torch.equal(one, other) for one, other in zip(found, wanted, strict=True))
