@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -40,16 +41,18 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         shipped = project_configs() / WORKLOADS[options.workload].config
         own = write_data(options, read_config(shipped), Path(folder))
         path = write_config(Path(folder) / "run.yaml", shipped, {**own, "env": {"data_dir": folder}})
-        done = subprocess.run([sys.executable, "-m", __name__, str(path)], capture_output=True, text=True, check=False)
+        command = [sys.executable, "-m", __name__, str(path), *options.overrides]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise InputError(f"opening the split ended with code {done.returncode}: {done.stderr.strip()[-2000:]}")
     opened = json.loads(done.stdout.splitlines()[-1])
-    return {"benchmark": "opening", "workload": options.workload, "images": options.images, **opened}
+    about = {"workload": options.workload, "images": options.images, "overrides": list(options.overrides)}
+    return {"benchmark": "opening", **about, **opened}
 
 
-def opened(config_file: Path) -> dict[str, Any]:
+def opened(config_file: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Seconds and MiB of opening the training split of a configuration in this process, and of its workers."""
-    config = read_config(config_file)
+    config = read_config(config_file, overrides)
     name = str(config.datasets)
     section = plain(config, f"dataset_config.{name}")
     processors = processors_of(section)
@@ -83,4 +86,4 @@ def memory(process: str) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(opened(Path(sys.argv[1]))))
+    print(json.dumps(opened(Path(sys.argv[1]), sys.argv[2:])))

@@ -50,6 +50,9 @@ def lines(found: dict[str, Any]) -> list[str]:
             f"({found['cpu_seconds']:.1f} s of the CPU) and {found['mib']:.0f} MiB; "
             f"a worker has {found['worker_mib']:.0f} MiB"
         )
+    if found.get("benchmark") == "samples":
+        for name, figures in found["microseconds"].items():
+            said.append(f"{name:<8} " + "  ".join(f"{way} {value:.1f} us a sample" for way, value in figures.items()))
     if found.get("benchmark") == "keys":
         said += [f"{name:<4} {found[name]}" for name in ("on", "off")]
         said.append("on - off: {mean:+.4f} ({min:+.4f} to {max:+.4f})".format(**found["difference"]))

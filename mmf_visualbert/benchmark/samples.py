@@ -1,78 +1,83 @@
-"""Samples a second that one core makes for training: reading, masking, pairing, assembling; features from a warm store.
+"""Samples that one core makes for training: reading, masking, pairing, assembling; features from a warm store.
 
-visualbert benchmark samples --images 1000
+visualbert benchmark samples --task pretrain --images 1000
+visualbert benchmark samples dataset_config.visualbert_captions.processors.text_processor.params.keep_words=100000
+
+The training split is that of the yaml that ships, on data that are made for it. With `key=value` a second one is opened
+that has them, and both take turns.
 """
 
 import argparse
-import random
+import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mmf_visualbert.benchmark.made import SIGNS, WORLDS, length_of_text, write_store
-from mmf_visualbert.benchmark.made import words as made_words
-from mmf_visualbert.processors.masking import MaskedLanguageModeling
-from mmf_visualbert.processors.regions import RegionFeatures
-from mmf_visualbert.processors.text import SPECIAL_TOKENS, TextAssembler, WordPieceTokenizer
-from mmf_visualbert.tasks.captions.dataset import build_captions
-from mmf_visualbert.tasks.nlvr2.dataset import build_nlvr2
-
-REGIONS = {"pretrain": (100, 2048), "nlvr2": (144, 1024)}
+from mmf_visualbert import catalog
+from mmf_visualbert.benchmark.whole_run import write_config, write_data
+from mmf_visualbert.benchmark.workloads import WORKLOADS
+from mmf_visualbert.contracts import Dataset
+from mmf_visualbert.datasets.draws import repeatable_draws, seed_from
+from mmf_visualbert.places import project_configs
+from mmf_visualbert.runs import plain, processors_of, read_config
 
 
-def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Samples a second of processor time, alone and with the stacking of batches, for captions and NLVR2."""
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Microseconds of processor time a sample, as shipped and with the overrides, alone and stacked to batches."""
     torch.set_num_threads(1)
-    torch.manual_seed(args.seed)
-    draw = random.Random(args.seed)
-    words = made_words(draw)
-    pieces = [*SPECIAL_TOKENS, *SIGNS, *words]
-    tokenizer = WordPieceTokenizer({piece: index for index, piece in enumerate(pieces)})
-    found: dict[str, Any] = {"images": args.images, "batch": args.batch}
     with tempfile.TemporaryDirectory() as folder:
-        for name, build in (("pretrain", build_captions), ("nlvr2", build_nlvr2)):
-            files = world(name, Path(folder), args.images, words, draw)
-            processors = {
-                "text_processor": TextAssembler(tokenizer),
-                "masking_processor": MaskedLanguageModeling(tokenizer),
-                "region_processor": RegionFeatures(*REGIONS[name]),
-            }
-            found[name] = measure(build({"data_dir": folder, **files}, "train", processors), args.batch)
-    return found
+        shipped = project_configs() / WORKLOADS[options.workload].config
+        own = write_data(options, read_config(shipped), Path(folder))
+        path = write_config(Path(folder) / "run.yaml", shipped, {**own, "env": {"data_dir": folder}})
+        datasets = {"shipped": training_split(path)}
+        if options.overrides:
+            datasets["changed"] = training_split(path, options.overrides)
+        figures = measure(datasets, options.batch, options.rounds, options.seed)
+    sizes = {"samples": len(datasets["shipped"]), "images": options.images, "batch": options.batch}
+    asked = {"rounds": options.rounds, "overrides": list(options.overrides)}
+    return {"benchmark": "samples", "workload": options.workload, **sizes, **asked, "microseconds": figures}
 
 
-def world(name: str, folder: Path, images: int, words: list[str], draw: random.Random) -> dict[str, Any]:
-    """Writes annotations and features; gives the configuration that names them."""
-    made = WORLDS[name](folder, images, length_of_text(name, draw), words, draw)
-    store = f"{name}.lmdb"
-    write_store(folder / store, made.images, *REGIONS[name])
-    return {"annotations": {"train": made.annotations}, "features": {"train": [store]}, **made.section}
+def training_split(path: Path, overrides: Sequence[str] = ()) -> Dataset:
+    """The training split of a configuration."""
+    config = read_config(path, overrides)
+    name = str(config.datasets)
+    section = plain(config, f"dataset_config.{name}")
+    dataset: Dataset = catalog.get("dataset", name)(section, "train", processors_of(section))
+    return dataset
 
 
-def measure(dataset: Any, batch: int) -> dict[str, float]:
-    """Rounded samples a second of processor time over one epoch, after one to warm up."""
-    order = torch.randperm(len(dataset)).tolist()
+def measure(datasets: dict[str, Dataset], batch: int, rounds: int, seed: int) -> dict[str, dict[str, float]]:
+    """What each of some datasets takes for a sample: of its first epoch, and medians of epochs after it.
 
-    def stacked() -> None:
-        for start in range(0, len(order), batch):
-            samples = [dataset[index] for index in order[start : start + batch]]
-            for field in samples[0]:
-                torch.stack([sample[field] for sample in samples])
+    All draw the same: an epoch's number seeds its order and what is random in it.
+    """
+    figures: dict[str, dict[str, float]] = {}
+    for name, dataset in datasets.items():
+        figures[name] = {"first_epoch": epoch(dataset, 1, seed, 0)}
+    taken: dict[str, dict[str, list[float]]] = {name: {"alone": [], "stacked": []} for name in datasets}
+    for number in range(1, rounds + 1):
+        for name, dataset in datasets.items():
+            taken[name]["alone"].append(epoch(dataset, 1, seed, number))
+            taken[name]["stacked"].append(epoch(dataset, batch, seed, number))
+    for name, ways in taken.items():
+        figures[name] |= {way: statistics.median(times) for way, times in ways.items()}
+    return figures
 
-    def alone() -> None:
-        for index in order:
-            dataset[index]
 
-    alone()
-    return {"samples_per_s": _rate(alone, len(order)), "stacked_samples_per_s": _rate(stacked, len(order))}
-
-
-def _rate(work: Callable[[], None], samples: int) -> float:
-    # Processor time, so that what else the machine does is not counted; features lie in memory, so nothing waits.
-    start = time.process_time()
-    work()
-    return round(samples / (time.process_time() - start))
+def epoch(dataset: Dataset, batch: int, seed: int, number: int) -> float:
+    """Microseconds of the processor a sample in one epoch, stacked where a batch has several."""
+    with repeatable_draws(seed_from(seed, number)):
+        order = torch.randperm(len(dataset)).tolist()
+        # Processor time, so that what else the machine does is not counted; features lie in memory, so nothing waits.
+        start = time.process_time()
+        for first in range(0, len(order), batch):
+            samples = [dataset[index] for index in order[first : first + batch]]
+            if batch > 1:
+                for field in samples[0]:
+                    torch.stack([sample[field] for sample in samples])
+        return 1e6 * (time.process_time() - start) / len(order)

@@ -19,7 +19,7 @@ TEXTS |= {"vcr_answer": "questions", "vcr_rationale": "questions"}
 RIVALS = {"mmf_fp32": "MMF's `visual_bert`, fp32", "hf_fp32": "transformers' `VisualBert*`, fp32"}
 RIVALS |= {"mmf_bf16": "MMF's `visual_bert`, bf16", "hf_bf16": "transformers' `VisualBert*`, bf16"}
 OURS = {"ours_fp32": "ours, fp32", "ours_bf16": "ours, bf16"}
-WITHOUT = ("target", "keys", "opening")  # benchmarks without contenders
+WITHOUT = ("target", "keys", "opening", "samples")  # benchmarks without contenders
 TWINS = {"on": "as shipped", "off": "without"}
 
 Found = Mapping[str, Any]
@@ -143,13 +143,25 @@ def openings(found: Sequence[Found]) -> str:
     """How long training splits of the full size take to open."""
     table = [[*OPENING_COLUMNS], ["---"] * len(OPENING_COLUMNS)]
     for each in (one for one in found if one.get("benchmark") == "opening"):
-        what = f"{each['samples']:,} {TEXTS[each['workload']]} of {each['images']:,} images"
+        what = f"{each['samples']:,} {TEXTS[each['workload']]} of {each['images']:,} images{_changed(each)}"
         figures = [f"{each[name]:.1f}" for name in ("seconds", "cpu_seconds")]
         table.append([what, _machine(each), *figures, *(f"{each[name]:.0f}" for name in ("mib", "worker_mib"))])
     return "\n".join(_row(row) for row in table)
 
 
+def samples(found: Sequence[Found]) -> str:
+    """What making a sample for training costs one core, as shipped and with the keys that were set."""
+    table = [[*SAMPLE_COLUMNS], ["---"] * len(SAMPLE_COLUMNS)]
+    for each in (one for one in found if one.get("benchmark") == "samples"):
+        for name, figures in each["microseconds"].items():
+            row = [f"{TEXTS[each['workload']]}{_changed(each) if name == 'changed' else ''}", _machine(each)]
+            row += [f"{figures[way]:.0f}" for way in ("alone", "stacked", "first_epoch")]
+            table.append([*row, f"{1e6 / figures['stacked']:,.0f}"])
+    return "\n".join(_row(row) for row in table)
+
+
 OPENING_COLUMNS = ("a training split", "machine", "s", "s of the CPU", "MiB", "MiB of a worker, of four")
+SAMPLE_COLUMNS = ("samples of", "machine", "µs a sample", "in batches", "in the first epoch", "a second, in batches")
 RECORD_COLUMNS = ("date", "target", "seconds", "of the CPU", "updates", "machine", "change", "command")
 RUN_COLUMNS = (
     *("`mmf_run`", "machine", "who", "s an update", "s of the CPU", "first update after", "MiB"),
@@ -157,7 +169,7 @@ RUN_COLUMNS = (
 )
 TABLES: dict[str, Callable[[Sequence[Found]], str]] = {
     **{"steps": steps, "memory": memory, "peak": peak},
-    **{"runs": runs, "records": records, "keys": keys, "openings": openings},
+    **{"runs": runs, "records": records, "keys": keys, "openings": openings, "samples": samples},
 }
 
 
@@ -183,11 +195,16 @@ def _called(found: Found) -> str:
     return f"`{found['benchmark']}` (VQA)" if workload == "vqa" else f"`{found['benchmark']} --workload {workload}`"
 
 
+def _changed(found: Found) -> str:
+    """The keys that were set, by their last names."""
+    return "".join(f", `{word.rpartition('.')[2]}`" for word in found.get("overrides", ()))
+
+
 def _of(found: Found) -> str:
     """How many images a run's data had, where they are not the few that a step needs."""
     if not found.get("regions"):
         return ""
-    return f", of {found['images']:,} images with {found['regions']} region{'s' if found['regions'] > 1 else ''} each"
+    return f", of {found['images']:,} images with {_counted(found['regions'], 'region')} each"
 
 
 def _batch(found: Found) -> str:
@@ -199,8 +216,12 @@ def _batch(found: Found) -> str:
 def _machine(found: Found) -> str:
     """The processor; what it can where that was written down, which decides whether bf16 is worth anything."""
     machine = found["machine"]
-    parts = [machine["gpu"] or machine["cpu"], None if machine["gpu"] else f"{machine['threads']} threads"]
+    parts = [machine["gpu"] or machine["cpu"], None if machine["gpu"] else _counted(machine["threads"], "thread")]
     return ", ".join(part for part in (*parts, machine.get("instructions")) if part)
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _cell(found: Found, label: str, cell: Callable[[Found], str], ratio: str | None) -> str:

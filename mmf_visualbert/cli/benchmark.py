@@ -5,6 +5,7 @@ visualbert benchmark train --workload vcr_answer --annotations vcr/train.jsonl -
 visualbert benchmark run --task vqa --against mmf,hf --dtype fp32 --json benchmarks/run_vqa_cpu.json
 visualbert benchmark target --accuracy 0.8 --change "what is new" --json benchmarks/target_1.json
 visualbert benchmark opening --task vqa --images 130000 --json benchmarks/opening_vqa_cpu.json
+visualbert benchmark samples --task pretrain --json benchmarks/samples_pretrain_cpu.json
 visualbert benchmark keys --data data/sample --folder save/keys --json benchmarks/keys_cpu.json
 visualbert benchmark features --json benchmarks/features_cpu.json
 visualbert benchmark analysis --json benchmarks/analysis_cpu.json
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_keys(commands.add_parser("keys", help="accuracy with the fast paths and without them, on the sample world"))
     _add_features(commands.add_parser("features", help="reading region features, beside MMF's reader and numpy"))
     _add_extract(commands.add_parser("extract", help="images to a store, beside the bare detectron2 model"))
-    _add_samples(commands.add_parser("samples", help="samples a second that one core makes for training"))
+    _add_samples(commands.add_parser("samples", help="what a sample of training costs one core"))
     _add_analysis(commands.add_parser("analysis", help="all attention heads over many images, beside a forward pass"))
     _add_precision(commands.add_parser("precision", help="what bf16 and int8 cost a trained model"))
     for command in commands.choices.values():
@@ -92,6 +93,7 @@ def _add_opening(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=int, default=130_000, help="with five texts each (%(default)s)")
     parser.add_argument("--regions", type=int, default=1, help="of an image (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="over the yaml that ships")
 
 
 def _add_keys(parser: argparse.ArgumentParser) -> None:
@@ -122,9 +124,13 @@ def _add_extract(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_samples(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workload", "--task", default="pretrain", choices=["vqa", "pretrain", "nlvr2"])
     parser.add_argument("--images", type=int, default=1000, help="in the store; 0.4 MB each")
+    parser.add_argument("--regions", type=int, help="of an image; default: as the shipped yaml has it")
     parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=5, help="epochs that count (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of a second one, which takes turns")
 
 
 def _add_analysis(parser: argparse.ArgumentParser) -> None:
