@@ -116,7 +116,6 @@ REPAIRS = (
     Repair("predictions.write_predictions_whole", "after", "mmf.common.test_reporter", room="plugin"),
     Repair("log_files.go_on_without_log", "after", "mmf.utils.logger", room="plugin"),
     Repair("waits.write_norms_when_logged", "after", "mmf.utils.logger", room="plugin"),
-    Repair("waits.keep_what_the_cpu_knows", "after", "mmf.trainers.core.training_loop", room="plugin"),
     Repair("loaders.begin_where_stopped", "after", "mmf.datasets.multi_dataset_loader", room="plugin"),
     Repair("exact_resume.restore_progress", "after", "mmf.utils.checkpoint", room="plugin"),
     Repair("exact_resume.remember_the_best", "after", "mmf.utils.early_stopping", room="plugin"),

@@ -4,7 +4,7 @@ A length, or where a mask is True, decides the shapes of what follows, which the
 GPU, it waits until all that was queued there is done. A batch comes from the CPU, so its small tensors stay at hand.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,8 +14,11 @@ NAME = "on_host"  # of the field of a batch
 SMALL = 2**16  # numbers of a floating point tensor that is kept
 
 
-class OnHost(Mapping[str, Tensor]):
-    """A batch's masks, ids and labels in the CPU's memory, by their names. Frameworks leave it where it is.
+class OnHost:
+    """A batch's masks, ids and labels in the CPU's memory, by their names.
+
+    Frameworks leave it where it is: a mapping of tensors they would send to the device with the rest (MMF main's
+    `SampleList.copy` makes one of its own of each).
 
     Args:
         batch: on the CPU; its large floating point tensors, such as features and images, are left out.
@@ -30,14 +33,9 @@ class OnHost(Mapping[str, Tensor]):
             and (value.numel() <= SMALL or not value.is_floating_point())
         }
 
-    def __getitem__(self, name: str) -> Tensor:
-        return self._tensors[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._tensors)
-
-    def __len__(self) -> int:
-        return len(self._tensors)
+    def get(self, name: str) -> Tensor | None:
+        """The tensor of this name; None where there is none."""
+        return self._tensors.get(name)
 
 
 def known(batch: Mapping[str, Any], name: str) -> Tensor | None:

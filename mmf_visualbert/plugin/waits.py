@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from mmf_visualbert.compat.replace import replace
-from mmf_visualbert.modules.on_host import NAME, OnHost
 from mmf_visualbert.plugin.configuration import MODEL
 
 
@@ -61,29 +60,6 @@ def write_norms_when_logged(logger: ModuleType) -> str | None:
 
     replace(cls, add_scalars=add_when_logged)
     return "MMF would wait for the GPU at each update, to write the norm of the gradients"
-
-
-def keep_what_the_cpu_knows(training_loop: ModuleType) -> str | None:
-    """`_forward` of a training step (MMF main) moves a batch to the device without asking the dataset. Stays.
-
-    rc10, and main where it evaluates, ask `prepare_batch`, which keeps masks, ids and labels in the CPU's memory too.
-    """
-    move = training_loop.to_device
-
-    @functools.wraps(move)
-    def to_device(batch: Any, *args: Any, **options: Any) -> Any:
-        from mmf.common.registry import registry
-
-        config = registry.get("config", no_warning=True)
-        if config is None or config.get("model") != MODEL or NAME in batch:
-            return move(batch, *args, **options)
-        known = OnHost(batch)
-        moved = move(batch, *args, **options)
-        moved[NAME] = known
-        return moved
-
-    replace(training_loop, to_device=to_device)
-    return "MMF would wait for the GPU several times a step, to learn what the CPU has just sent it"
 
 
 def waits(value: Any) -> bool:

@@ -113,7 +113,7 @@ def test_a_step_asks_the_device_for_nothing(config, attention, small_world, tmp_
     batch = first_batch(trainer)
     there = [value for value in batch.values() if isinstance(value, torch.Tensor)]
     # `on_host` holds the very tensors where the device is the CPU: it gets copies, as a GPU's batch has them.
-    copies = {name: value.clone() for name, value in batch["on_host"].items()}
+    copies = {name: value.clone() for name, value in batch["on_host"]._tensors.items()}
     batch["on_host"]._tensors.update(copies)
     device = Device([*there, *trainer.model.parameters(), *trainer.model.buffers()])
     losses = step_on(device, trainer, batch)
@@ -155,6 +155,7 @@ def test_without_what_the_cpu_knows_the_outputs_are_the_same(small_world, tmp_pa
 def test_what_the_cpu_knows_reaches_a_training_step_of_both_versions(small_world, tmp_path):
     trainer = loaded("flickr30k/defaults", small_world, tmp_path)
     forward = getattr(trainer, "_forward_pass", None) or trainer._forward  # the release's, or main's
+    trainer.device = torch.device("cpu", 0)  # another name for where the batch is, as "cuda" is for "cuda:0"
     seen = []
     trainer.model.visual_bert.register_forward_pre_hook(lambda module, given: seen.extend(given))
     forward(next(iter(trainer.train_loader)))
