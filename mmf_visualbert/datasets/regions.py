@@ -55,18 +55,13 @@ class ImageRegions:
             InputError: naming the first image that is missing or has no region and how many there are, or the wrong
                 dimension.
         """
-        missing: list[RegionQuery] = []
-        empty: list[RegionQuery] = []
-        seen: dict[str, None] = {}
+        seen: dict[str, RegionQuery] = {}
         for query in queries:
-            if query.key in seen:
-                continue
-            seen[query.key] = None
-            size = self.store.size(query.key)
-            if size is None:
-                missing.append(query)
-            elif size <= _MOST_EMPTY and not len(self.store.read(query.key).features):
-                empty.append(query)
+            seen.setdefault(query.key, query)
+        sizes = self.store.sizes(seen)
+        missing = [query for key, query in seen.items() if key not in sizes]
+        small = [key for key, size in sizes.items() if size <= _MOST_EMPTY]
+        empty = [seen[key] for key in small if not len(self.store.read(key).features)]
         lacking = [*missing, *empty]
         if lacking and self.text_only and len(lacking) < len(seen):
             self.without = frozenset(query.key for query in lacking)

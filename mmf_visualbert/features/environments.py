@@ -6,20 +6,23 @@ spawned opens its own.
 """
 
 import os
+import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from time import perf_counter
 
 import lmdb
 
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.features.pages import Pages
+from mmf_visualbert.features.nodes import OutsideError
+from mmf_visualbert.features.pages import OutOfOrderError, Pages
 from mmf_visualbert.features.readahead import Readahead
 from mmf_visualbert.files import reading
 
 # Seconds from which on a record is taken to have come from a disk: from memory it takes a tenth of them.
 _FROM_DISK = 1e-4
+_LOOK_UP = 32  # records of a file that are passed by in the time of one look-up
 _HINTS = 64  # records of which the system is told before they are read, after one that came from a disk
 
 
@@ -69,17 +72,8 @@ class OpenFile:
         return None if raw is None else memoryview(raw)
 
     def has(self, name: bytes) -> bool:
-        """Whether there is a record; its bytes are not touched.
-
-        Raises:
-            InputError: where the file is damaged.
-        """
-        try:
-            return bool(name) and self.transaction.cursor().set_key(name)
-        except lmdb.BadValsizeError:
-            return False
-        except lmdb.Error as error:
-            raise damaged(self.path, error) from error
+        """Whether there is a record; its bytes are not touched, as LMDB's binding would."""
+        return self.size(name) is not None
 
     def size(self, name: bytes) -> int | None:
         """Bytes of a record, which are not touched; None where there is none.
@@ -87,30 +81,49 @@ class OpenFile:
         Raises:
             InputError: where the file is damaged.
         """
-        try:
-            cursor = self.transaction.cursor()
-            return len(cursor.value()) if name and cursor.set_key(name) else None
-        except lmdb.BadValsizeError:
-            return None
-        except lmdb.Error as error:
-            raise damaged(self.path, error) from error
+        pages = self.readahead.pages
+        if pages.page_size:
+            return pages.size(name) if name else None
+        raw = self.get(name)
+        return None if raw is None else len(raw)
 
-    def names(self) -> Iterator[bytes]:
-        """The names of all records, in LMDB's order.
+    def sizes(self) -> Iterator[tuple[bytes, int]]:
+        """The name of each record and its bytes, which are not touched, in LMDB's order.
 
         Raises:
             InputError: where the file is damaged.
         """
-        before = b""
+        pages = self.readahead.pages
         try:
-            for raw in self.transaction.cursor().iternext(keys=True, values=False):
-                name = bytes(raw)
-                if name <= before:  # a tree with a loop in it would never end
-                    raise damaged(self.path, "its keys are out of order")
-                yield name
-                before = name
+            yield from pages.entries() if pages.page_size else self._entries()
+        except OutOfOrderError:
+            raise damaged(self.path, "its keys are out of order") from None
+        except (struct.error, OutsideError):
+            raise damaged(self.path, "its pages lead out of the file") from None
         except lmdb.Error as error:
             raise damaged(self.path, error) from error
+
+    def sizes_of(self, names: Set[bytes]) -> Iterator[tuple[bytes, int]]:
+        """As `sizes`, of these records alone, in any order; a few are looked up one by one."""
+        if _LOOK_UP * len(names) > len(self):
+            yield from ((name, size) for name, size in self.sizes() if name in names)
+            return
+        found = ((name, self.size(name)) for name in names)
+        yield from ((name, size) for name, size in found if size is not None)
+
+    def names(self) -> Iterator[bytes]:
+        """The names of all records, in LMDB's order; as `sizes`."""
+        return (name for name, _ in self.sizes())
+
+    def _entries(self) -> Iterator[tuple[bytes, int]]:
+        """What `Pages.entries` gives, by LMDB's own way through a file of any form."""
+        before = b""
+        for raw, value in self.transaction.cursor():
+            name = bytes(raw)
+            if name <= before:  # a tree with a loop in it would never end
+                raise OutOfOrderError
+            yield name, len(value)
+            before = name
 
     def __len__(self) -> int:
         return self.transaction.stat()["entries"]

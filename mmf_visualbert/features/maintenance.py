@@ -74,7 +74,7 @@ def check(
                 yield f"{path}, record '{key}' has {wrong}"
         yield from _check_keys(file.get(records.KEYS_RECORD), names, path)
     for annotations, keys in (covers or {}).items():
-        missing = [key for key in keys if key not in store]
+        missing = store.lacking(keys)
         if missing:
             yield f"{len(missing)} images of {annotations} are missing, the first is '{missing[0]}'"
 
@@ -150,7 +150,8 @@ def compare(path: str, other: str, limit: int | None = None) -> Agreement:
     from mmf_visualbert.modules.boxes import pairwise_iou
 
     store, reference = FeatureStore(path), FeatureStore(other)
-    common = [key for key in store.keys() if key in reference][:limit]
+    there = reference.sizes(store.keys())
+    common = [key for key in store.keys() if key in there][:limit]
     if not common:
         raise InputError(f"{path} and {other} have no image in common; check the names of their keys")
     regions = 0

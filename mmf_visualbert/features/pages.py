@@ -5,19 +5,31 @@ and is left to LMDB.
 """
 
 import mmap
+import operator
 import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from mmf_visualbert.features.nodes import BRANCH, ELSEWHERE, HEADER, LEAF, NODE, PAGE, Nodes, OutsideError
 
 _MAGIC, _VERSION = 0xBEEFC0DE, 1
 _META = struct.Struct("<II16xI")  # magic, version; size of a page; after the page's header
 _META_PLACE, _ROOT_PLACE, _LAST_PLACE, _TRANSACTION_PLACE = 16, 128, 136, 144
-_PAGE = struct.Struct("<8xHHH")  # padding, flags, end of the list of nodes
-_NODE = struct.Struct("<HHHH")  # low and high half of data size or page, flags, key size
-_LEAF, _BRANCH, _ELSEWHERE = 2, 1, 1
 _LARGEST_PAGE = 1 << 16
-_HEADER = 16  # bytes of a page before its list of nodes, and before the bytes of a long record
 _NUMBER = struct.Struct("<Q")
 _NO_PAGE = (1 << 64) - 1
 _DEEPEST = 16  # levels; a tree of all files that fit on a disk has fewer
+
+
+class OutOfOrderError(Exception):
+    """Keys that LMDB looks for where they are not."""
+
+
+class _Found(NamedTuple):
+    """A record's bytes, and where in the file it begins with its page's; None for one within the tree's own pages."""
+
+    size: int
+    place: tuple[int, int] | None
 
 
 class Pages:
@@ -36,14 +48,16 @@ class Pages:
             self.map = mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ)
         self.map.madvise(mmap.MADV_RANDOM)  # of the tree, single pages
         self.page_size = self._size_of_pages()
-        self._left = 0  # pages that `fault` may still look at
 
     def place(self, key: bytes) -> tuple[int, int] | None:
         """Where in the file a record begins and how many bytes it has; None for one within the tree's own pages."""
-        try:
-            return self._search(key) if self.page_size else None
-        except (struct.error, IndexError):  # no tree of that form
-            return None
+        found = self._found(key)
+        return None if found is None else found.place
+
+    def size(self, key: bytes) -> int | None:
+        """Bytes of a record, which are not touched; None where there is none."""
+        found = self._found(key)
+        return None if found is None else found.size
 
     def stated_size(self) -> int:
         """Bytes that the file has as far as its newest state says; 0 where it has another form.
@@ -65,13 +79,54 @@ class Pages:
         cut_off = f"cut off: {len(self.map)} of {self.stated_size()} bytes are there" if short else None
         if not self.page_size:
             return cut_off
-        self._left = len(self.map) // self.page_size
         try:
-            (root,) = _NUMBER.unpack_from(self.map, self._newest() + _ROOT_PLACE)
-            outside = root != _NO_PAGE and self._leads_outside(root, 0)
-        except (struct.error, IndexError):
-            outside = True
-        return (cut_off or "damaged: its pages lead out of the file") if outside else None
+            for _ in self._leaves():
+                pass
+        except (struct.error, OutsideError):
+            return cut_off or "damaged: its pages lead out of the file"
+        return None
+
+    def entries(self) -> Iterator[tuple[bytes, int]]:
+        """The name of each record and its bytes, which are not touched, in the order in which LMDB has them.
+
+        Raises:
+            OutOfOrderError: where LMDB would not find a record that is there.
+            OutsideError: where a page leads out of the file.
+        """
+        before = b""
+        for leaf, least in self._leaves():
+            names = leaf.names()
+            if not names:
+                continue
+            floor = least or names[0]
+            if before >= floor or floor > names[0] or not all(map(operator.lt, names, names[1:])):
+                raise OutOfOrderError
+            before = names[-1]
+            yield from zip(names, leaf.sizes.tolist(), strict=True)
+
+    def _leaves(self) -> Iterator[tuple[Nodes, bytes]]:
+        """The tree's leaves in order, each with the key below which none of its own may be."""
+        (root,) = _NUMBER.unpack_from(self.map, self._newest() + _ROOT_PLACE)
+        try:
+            if root != _NO_PAGE:
+                yield from self._below(root, b"", 0, set())
+        finally:
+            # The system maps what lies beside the tree's pages too: half a store would count as the process's memory.
+            self.map.madvise(mmap.MADV_DONTNEED)
+
+    def _below(self, page: int, least: bytes, depth: int, seen: set[int]) -> Iterator[tuple[Nodes, bytes]]:
+        start = page * self.page_size
+        if start + self.page_size > len(self.map) or depth > _DEEPEST or page in seen:
+            raise OutsideError
+        seen.add(page)
+        nodes = Nodes(self.map[start : start + self.page_size])
+        if nodes.branch:  # LMDB does not look at the first key of a branch
+            for below, key in zip(nodes.pages.tolist(), [least, *nodes.names()[1:]], strict=True):
+                yield from self._below(below, key, depth + 1, seen)
+        elif (nodes.first_pages * self.page_size + HEADER + nodes.long_sizes > len(self.map)).any():
+            raise OutsideError
+        else:
+            yield nodes, least
 
     def _size_of_pages(self) -> int:
         size = self._first_two() // 2
@@ -88,61 +143,42 @@ class Pages:
         """Where the newer one of the two pages begins that say where the tree is."""
         return max((0, self.page_size), key=lambda page: _NUMBER.unpack_from(self.map, page + _TRANSACTION_PLACE))
 
-    def _leads_outside(self, page: int, depth: int) -> bool:
-        """Whether a page, or one below it, names a place outside of itself or of the file."""
-        size = self.page_size
-        start = page * size
-        self._left -= 1  # a page that is come to twice is one that leads to itself
-        if start + size > len(self.map) or depth > _DEEPEST or self._left < 0:
-            return True
-        _, flags, end = _PAGE.unpack_from(self.map, start)
-        if not _HEADER <= end <= size:
-            return True
-        below = start + size
-        for index in range((end - _HEADER) // 2):
-            low, high, node, length, place = self._node(start, index)
-            if flags & _BRANCH:
-                if place + length > below or self._leads_outside(low | high << 16 | node << 32, depth + 1):
-                    return True
-            elif not node & _ELSEWHERE:
-                if place + length + (low | high << 16) > below:
-                    return True
-            elif place + length + _NUMBER.size > below or self._ends_outside(place + length, low | high << 16):
-                return True
-        return False
+    def _found(self, key: bytes) -> _Found | None:
+        try:
+            return self._search(key) if self.page_size else None
+        except (struct.error, IndexError):  # no tree of that form
+            return None
 
-    def _ends_outside(self, place: int, length: int) -> bool:
-        """Whether a long record, whose first page's number stands at `place`, is not wholly in the file."""
-        (first,) = _NUMBER.unpack_from(self.map, place)
-        return first * self.page_size + _HEADER + length > len(self.map)
-
-    def _search(self, key: bytes) -> tuple[int, int] | None:
+    def _search(self, key: bytes) -> _Found | None:
         size = self.page_size
         (page,) = _NUMBER.unpack_from(self.map, self._newest() + _ROOT_PLACE)
         for _ in range(_DEEPEST):
             if (page + 1) * size > len(self.map):  # also where there is no tree yet
                 return None
             start = page * size
-            _, flags, end = _PAGE.unpack_from(self.map, start)
-            count = (end - _HEADER) // 2
-            if flags & _LEAF:
+            _, flags, end = PAGE.unpack_from(self.map, start)
+            count = (end - HEADER) // 2
+            if flags & LEAF:
                 return self._in_leaf(start, count, key)
-            if not flags & _BRANCH:
+            if not flags & BRANCH:
                 return None
             low, high, top, _, _ = self._node(start, self._last_not_after(start, 1, count, key))
             page = low | high << 16 | top << 32
         return None
 
-    def _in_leaf(self, start: int, count: int, key: bytes) -> tuple[int, int] | None:
+    def _in_leaf(self, start: int, count: int, key: bytes) -> _Found | None:
         index = self._last_not_after(start, 0, count, key)
         if index < 0:
             return None
         low, high, flags, length, place = self._node(start, index)
-        if self.map[place : place + length] != key or not flags & _ELSEWHERE:
+        if self.map[place : place + length] != key:
             return None
+        size = low | high << 16
+        if not flags & ELSEWHERE:
+            return _Found(size, None)
         (page,) = _NUMBER.unpack_from(self.map, place + length)
-        start, length = page * self.page_size, _HEADER + (low | high << 16)
-        return (start, length) if start + length <= len(self.map) else None
+        start, length = page * self.page_size, HEADER + size
+        return _Found(size, (start, length) if start + length <= len(self.map) else None)
 
     def _last_not_after(self, start: int, first: int, count: int, key: bytes) -> int:
         """The last node of a page whose key is not greater; `first` - 1 where there is none."""
@@ -157,5 +193,5 @@ class Pages:
 
     def _node(self, start: int, index: int) -> tuple[int, int, int, int, int]:
         """A node's four numbers and the place of its key."""
-        (offset,) = struct.unpack_from("<H", self.map, start + _HEADER + 2 * index)
-        return *_NODE.unpack_from(self.map, start + offset), start + offset + _NODE.size
+        (offset,) = struct.unpack_from("<H", self.map, start + HEADER + 2 * index)
+        return *NODE.unpack_from(self.map, start + offset), start + offset + NODE.size

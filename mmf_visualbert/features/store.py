@@ -1,6 +1,7 @@
 """The store of region features: an LMDB file that MMF's `LMDBFeatureReader` reads too, and that ours reads faster."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +55,22 @@ class FeatureStore:
         """Whether there is a record for the image; its bytes are not touched."""
         return any(file.has(_name(name)) for name in self._names(key) for file in self.files)
 
-    def size(self, key: str) -> int | None:
-        """Bytes of the image's record, which are not touched; None where there is none."""
-        sizes = (file.size(_name(name)) for name in self._names(key) for file in self.files)
-        return next((size for size in sizes if size is not None), None)
+    def sizes(self, keys: Iterable[str]) -> dict[str, int]:
+        """Bytes of the records of those images that have one, which are not touched; many are looked up at once."""
+        names = {key: [_name(name) for name in self._names(key)] for key in keys}
+        wanted = set(chain.from_iterable(names.values())).difference(records.RESERVED)
+        found: dict[bytes, int] = {}
+        for file in self.files:
+            for name, size in file.sizes_of(wanted):
+                found.setdefault(name, size)
+        first = {key: next((name for name in own if name in found), None) for key, own in names.items()}
+        return {key: found[name] for key, name in first.items() if name is not None}
+
+    def lacking(self, keys: Iterable[str]) -> list[str]:
+        """Those of the images that have no record, in their order, each once."""
+        asked = dict.fromkeys(keys)
+        there = self.sizes(asked)
+        return [key for key in asked if key not in there]
 
     def __len__(self) -> int:
         """Number of records in all stores; an image that two stores hold counts twice."""

@@ -10,6 +10,7 @@ import pytest
 
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features import environments, records
+from mmf_visualbert.features.nodes import BRANCH, Nodes
 from mmf_visualbert.features.pages import Pages
 from mmf_visualbert.features.readahead import Readahead
 from mmf_visualbert.features.store import FeatureStore, FeatureStoreWriter, RegionRecord, StoreInfo
@@ -162,3 +163,48 @@ def test_hints_follow_a_slow_read_and_end_where_memory_answers(tmp_path, monkeyp
     for _ in range(100):
         store.read("image_3")
     assert 2 < len(hinted) < 100 and file.get(b"none") is None
+
+
+def test_sizes_are_those_of_lmdb_and_no_record_is_touched_for_them(tmp_path):
+    keys = [f"x{'y' * (number % 200)}/{number}" for number in range(2500)]
+    with FeatureStoreWriter(tmp_path / "a.lmdb", StoreInfo("toy", 2, 700)) as writer:
+        for number, key in enumerate(keys):
+            writer.add(key, RegionRecord(np.zeros((1 + number % 700, 2), np.float16)))
+    store = FeatureStore(tmp_path / "a.lmdb")
+    (file,) = store.files
+    found = list(file.sizes())
+    assert found == list(file._entries()) and len(found) == len(file) and file.transaction.stat()["depth"] >= 3
+    assert [name for name, _ in found] == list(file.names())
+    assert all(file.size(name) == size for name, size in found[::7])
+    for name in (b"", b"x", b"zzz", b"x" * 600):
+        assert file.size(name) is None and not file.has(name)
+    sizes = store.sizes(["keys", "nobody", *keys[::3], "half a \ud83d"])
+    assert sizes == {key: len(file.get(key.encode())) for key in keys[::3]}
+    assert store.lacking(["nobody", keys[0], "", "nobody"]) == ["nobody", ""]
+    assert "nobody" not in store and keys[9] in store
+
+
+def test_a_tree_in_which_lmdb_would_not_find_a_record_is_damaged(tmp_path):
+    store_of(tmp_path / "a.lmdb", "float16", images=300)
+    whole = (tmp_path / "a.lmdb").read_bytes()
+    pages = (whole[start : start + PAGE] for start in range(0, len(whole), PAGE))
+    pages = (page for number, page in enumerate(pages) if page[:8] == number.to_bytes(8, "little"))
+    branches = (page for page in pages if page[10:12] == bytes([BRANCH, 0]))
+    branch = max(branches, key=lambda page: len(Nodes(page).names()))  # an earlier root may be there too
+    keys = Nodes(branch).names()
+    damaged = [whole.replace(branch, branch.replace(keys[1], wrong + keys[1][1:])) for wrong in (b"h", b"j")]
+    damaged += [whole.replace(b"image_123", wrong) for wrong in (b"image_923", b"image_023")]
+    for number, content in enumerate(damaged):
+        path = tmp_path / f"{number}.lmdb"
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"is damaged \(its keys are out of order\); build, copy or download it"):
+            FeatureStore(path).lacking(f"image_{number}" for number in range(300))
+
+
+def test_of_a_store_in_memory_no_more_is_mapped_than_its_tree(tmp_path):
+    store_of(tmp_path / "a.lmdb", "float16", 2048, images=60, regions=100)
+    pages = Pages(str(tmp_path / "a.lmdb"))
+    assert pages.fault() is None and len(dict(pages.entries())) == 62
+    address = np.frombuffer(pages.map, np.uint8).ctypes.data
+    places = Path("/proc/self/smaps").read_text().split(f"{address:x}-", 1)[1]
+    assert int(places.split("Rss:", 1)[1].split()[0]) * 1024 < len(pages.map) / 20

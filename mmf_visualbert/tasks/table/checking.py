@@ -99,7 +99,7 @@ def _images(settings: Settings, split: str, table: Table) -> Iterator[Finding]:
         return
     try:
         store = configured_store(settings, split)
-        absent = [key for key in keys if key not in store]
+        absent = store.lacking(keys)
     except InputError as error:
         yield Finding(f"{split}: {error}", True)
         return

@@ -33,6 +33,23 @@ DETECTIONS = Schema(dict[Name, Raw], "write a dictionary of detections by image 
 DETECTION: Schema[Metadata | None] = Schema(Optional[Metadata], "write it as VCR's metadata")  # type: ignore[arg-type]  # noqa: UP045
 
 
+def require_stored(store: FeatureStore, queries: Iterable[RegionQuery]) -> None:
+    """Refuses a store that lacks an image, naming the first.
+
+    Raises:
+        InputError: saying how its features are made.
+    """
+    asked: dict[str, RegionQuery] = {}
+    for query in queries:
+        asked.setdefault(query.key, query)
+    lacking = store.lacking(asked)
+    if lacking:
+        raise InputError(
+            f"{asked[lacking[0]].where}: {', '.join(store.paths)} has no features of '{lacking[0]}'; make them with "
+            "visualbert vcr features"
+        )
+
+
 class FrameRegions:
     """Frames with boxes and masks, for a backbone that is part of the model.
 
@@ -113,12 +130,7 @@ class StoredRegions:
 
     def check(self, queries: Iterable[RegionQuery]) -> None:
         """Raises InputError where the store lacks a frame."""
-        for query in queries:
-            if query.key not in self.store:
-                raise InputError(
-                    f"{query.where}: {', '.join(self.store.paths)} has no features of '{query.key}'; make them with "
-                    "visualbert vcr features"
-                )
+        require_stored(self.store, queries)
 
     def count(self, query: RegionQuery) -> int:
         """The whole image, and the objects that are asked for."""
@@ -250,12 +262,7 @@ class StoredDetections:
 
     def check(self, queries: Iterable[RegionQuery]) -> None:
         """Raises InputError where the store lacks an image, naming the first."""
-        for query in queries:
-            if query.key not in self.store:
-                raise InputError(
-                    f"{query.where}: {', '.join(self.store.paths)} has no features of '{query.key}'; make them with "
-                    "visualbert vcr features"
-                )
+        require_stored(self.store, queries)
 
     def count(self, query: RegionQuery) -> int:
         """The regions that are stored."""
