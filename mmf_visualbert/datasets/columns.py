@@ -14,8 +14,12 @@ class _Encoded(NamedTuple):
 
 
 def _encoded(strings: Iterable[str]) -> _Encoded:
-    encoded = [string.encode("utf-8", "surrogatepass") for string in strings]
-    return _Encoded(b"".join(encoded), np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded)))
+    parts: list[str] | list[bytes] = list(strings)
+    text = "".join(parts)
+    if not text.isascii():  # of which each character is a byte
+        parts = [part.encode("utf-8", "surrogatepass") for part in parts]
+    lengths = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts))
+    return _Encoded(text.encode("utf-8", "surrogatepass"), lengths)
 
 
 class StringParts:

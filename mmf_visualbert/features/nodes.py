@@ -1,6 +1,6 @@
-"""The nodes of one page of an LMDB file's tree: of a branch the pages below, of a leaf the records.
+"""The nodes of pages of an LMDB file's tree: of branches the pages below, of leaves the records.
 
-All nodes of a page are read at once; one after the other they would take as long as opening everything else.
+Those of many pages are read at once; one after the other they would take as long as opening everything else.
 """
 
 import struct
@@ -11,6 +11,7 @@ PAGE = struct.Struct("<8xHHH")  # padding, flags, end of the list of nodes
 NODE = struct.Struct("<HHHH")  # low and high half of data size or page, flags, key size
 LEAF, BRANCH, ELSEWHERE = 2, 1, 1
 HEADER = 16  # bytes of a page before its list of nodes, and before the bytes of a long record
+_FLAGS, _END = 5, 6  # places of numbers of two bytes in a page's header
 _EIGHT = np.arange(NODE.size)
 
 
@@ -19,40 +20,52 @@ class OutsideError(Exception):
 
 
 class Nodes:
-    """The nodes of a page.
+    """The nodes of some pages of one kind, in their order; N nodes of P pages.
 
     Args:
-        raw: the page's bytes.
+        raw: the pages' bytes, one page after the other.
+        page_size: of each.
 
     Attributes:
         branch: whether there are pages below; otherwise records.
-        pages: (N,) int64, of a branch the pages below.
-        sizes: (N,) int64, of a leaf the bytes of its records.
-        first_pages: (M,) int64, of a leaf where the records begin that lie in pages of their own.
+        starts: (P + 1,) int64, where each page's nodes begin among all, and where the last one's end.
+        pages: (N,) int64, of branches the pages below.
+        sizes: (N,) int64, of leaves the bytes of their records.
+        first_pages: (M,) int64, of leaves where the records begin that lie in pages of their own.
         long_sizes: (M,) int64, their bytes.
 
     Raises:
-        OutsideError: where it is none of a tree, or a node does not lie wholly in it.
+        OutsideError: where a page is none of a tree or of another kind, or a node does not lie wholly in its page.
     """
 
-    def __init__(self, raw: bytes) -> None:
-        _, flags, end = PAGE.unpack_from(raw)
-        if not HEADER <= end <= len(raw) or not flags & (BRANCH | LEAF):
+    def __init__(self, raw: bytes, page_size: int) -> None:
+        if page_size % 2:
             raise OutsideError
-        self.branch = bool(flags & BRANCH)
         self._raw, self._bytes = raw, np.frombuffer(raw, np.uint8)
-        offsets = np.frombuffer(raw, "<u2", (end - HEADER) // 2, HEADER).astype(np.int64)
-        low, high, top, lengths = self._numbers(offsets, "<u2").T
-        self._keys = offsets + NODE.size
-        self._ends = self._keys + lengths
+        shorts = np.frombuffer(raw, "<u2").reshape(-1, page_size // 2).astype(np.int64)
+        kinds, ends = shorts[:, _FLAGS] & (BRANCH | LEAF), shorts[:, _END]
+        if (kinds != kinds[0]).any() or kinds[0] == 0 or ends.min() < HEADER or ends.max() > page_size:
+            raise OutsideError
+        self.branch = bool(kinds[0] & BRANCH)
+        counts = (ends - HEADER) // 2
+        self.starts = np.concatenate([[0], np.cumsum(counts)])
+        places = shorts[:, HEADER // 2 :]
+        offsets = places[np.arange(places.shape[1]) < counts[:, None]]
+        before = np.repeat(np.arange(len(shorts)) * page_size, counts)  # bytes before each node's page
+        self._read(before, offsets, page_size)
+
+    def _read(self, before: np.ndarray, offsets: np.ndarray, page_size: int) -> None:
+        low, high, top, lengths = self._numbers(before + offsets, "<u2").T
+        ends = offsets + NODE.size + lengths
+        self._keys, self._ends = before + offsets + NODE.size, before + ends
         self.pages = low | high << 16 | top << 32
         self.sizes = low | high << 16
-        far = top & ELSEWHERE > 0 if not self.branch else np.zeros(len(offsets), bool)
+        far = np.zeros(len(offsets), bool) if self.branch else top & ELSEWHERE > 0
+        here = np.where(far, NODE.size, 0 if self.branch else self.sizes)  # of a long record, its first page's number
+        if (ends + here > page_size).any():
+            raise OutsideError
         self.long_sizes = self.sizes[far]
         self.first_pages = self._numbers(self._ends[far], "<u8")[:, 0]
-        here = self._ends if self.branch else self._ends + np.where(far, 0, self.sizes)
-        if here.max(initial=0) > len(raw):
-            raise OutsideError
 
     def names(self) -> list[bytes]:
         """The keys of all nodes."""
@@ -60,7 +73,7 @@ class Nodes:
         return [raw[start:end] for start, end in zip(self._keys.tolist(), self._ends.tolist(), strict=True)]
 
     def _numbers(self, places: np.ndarray, kind: str) -> np.ndarray:
-        """(N, 8 bytes of them) int64, the numbers that stand at each place; too large ones are none of this file."""
+        """(N, 8 bytes of them) int64, the numbers that stand at each place; too large ones are none of a file."""
         try:
             found = self._bytes[places[:, None] + _EIGHT].view(kind)
         except IndexError:

@@ -18,6 +18,7 @@ _META_PLACE, _ROOT_PLACE, _LAST_PLACE, _TRANSACTION_PLACE = 16, 128, 136, 144
 _LARGEST_PAGE = 1 << 16
 _NUMBER = struct.Struct("<Q")
 _NO_PAGE = (1 << 64) - 1
+_AT_ONCE = 256  # pages that are looked at together
 _DEEPEST = 16  # levels; a tree of all files that fit on a disk has fewer
 
 
@@ -94,39 +95,58 @@ class Pages:
             OutsideError: where a page leads out of the file.
         """
         before = b""
-        for leaf, least in self._leaves():
-            names = leaf.names()
-            if not names:
-                continue
-            floor = least or names[0]
-            if before >= floor or floor > names[0] or not all(map(operator.lt, names, names[1:])):
+        for leaves, least in self._leaves():
+            names, starts = leaves.names(), leaves.starts.tolist()
+            ordered = [before, *names]
+            if not all(map(operator.lt, ordered, names)):
                 raise OutOfOrderError
-            before = names[-1]
-            yield from zip(names, leaf.sizes.tolist(), strict=True)
+            for start, end, key in zip(starts, starts[1:], least, strict=False):
+                if start < end and key and not ordered[start] < key <= names[start]:
+                    raise OutOfOrderError
+            before = ordered[-1]
+            yield from zip(names, leaves.sizes.tolist(), strict=True)
 
-    def _leaves(self) -> Iterator[tuple[Nodes, bytes]]:
-        """The tree's leaves in order, each with the key below which none of its own may be."""
+    def _leaves(self) -> Iterator[tuple[Nodes, list[bytes]]]:
+        """The tree's leaves in order, some at a time; and for each of these the key that LMDB goes by on its way there:
+        its own are not below it, those before are."""
         (root,) = _NUMBER.unpack_from(self.map, self._newest() + _ROOT_PLACE)
+        level, least = ([] if root == _NO_PAGE else [root]), [b""]
+        left = len(self.map) // self.page_size  # a page that is come to twice is one that leads to itself
         try:
-            if root != _NO_PAGE:
-                yield from self._below(root, b"", 0, set())
+            for _ in range(_DEEPEST):
+                left -= len(level)
+                if left < 0:
+                    break
+                below: list[int] = []
+                keys: list[bytes] = []
+                for nodes, own in self._parts(level, least):
+                    if nodes.branch:
+                        below += nodes.pages.tolist()
+                        keys += _least_below(nodes, own)
+                    else:
+                        yield nodes, own
+                if not below:
+                    return
+                level, least = below, keys
+            raise OutsideError
         finally:
             # The system maps what lies beside the tree's pages too: half a store would count as the process's memory.
             self.map.madvise(mmap.MADV_DONTNEED)
 
-    def _below(self, page: int, least: bytes, depth: int, seen: set[int]) -> Iterator[tuple[Nodes, bytes]]:
-        start = page * self.page_size
-        if start + self.page_size > len(self.map) or depth > _DEEPEST or page in seen:
+    def _parts(self, level: list[int], least: list[bytes]) -> Iterator[tuple[Nodes, list[bytes]]]:
+        """The pages of a level, some at a time."""
+        size, kinds = self.page_size, set()
+        if any((page + 1) * size > len(self.map) for page in level):
             raise OutsideError
-        seen.add(page)
-        nodes = Nodes(self.map[start : start + self.page_size])
-        if nodes.branch:  # LMDB does not look at the first key of a branch
-            for below, key in zip(nodes.pages.tolist(), [least, *nodes.names()[1:]], strict=True):
-                yield from self._below(below, key, depth + 1, seen)
-        elif (nodes.first_pages * self.page_size + HEADER + nodes.long_sizes > len(self.map)).any():
-            raise OutsideError
-        else:
-            yield nodes, least
+        for start in range(0, len(level), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            nodes = Nodes(b"".join(self.map[page * size : (page + 1) * size] for page in level[part]), size)
+            kinds.add(nodes.branch)
+            if len(kinds) > 1:
+                raise OutsideError
+            if (nodes.first_pages * size + HEADER + nodes.long_sizes > len(self.map)).any():
+                raise OutsideError
+            yield nodes, least[part]
 
     def _size_of_pages(self) -> int:
         size = self._first_two() // 2
@@ -195,3 +215,12 @@ class Pages:
         """A node's four numbers and the place of its key."""
         (offset,) = struct.unpack_from("<H", self.map, start + HEADER + 2 * index)
         return *NODE.unpack_from(self.map, start + offset), start + offset + NODE.size
+
+
+def _least_below(branches: Nodes, least: list[bytes]) -> list[bytes]:
+    """The key of each page below; LMDB does not look at the first of a branch, below which its own still holds."""
+    keys = branches.names()
+    for start, end, key in zip(branches.starts.tolist(), branches.starts[1:].tolist(), least, strict=False):
+        if start < end:
+            keys[start] = key
+    return keys

@@ -1,7 +1,6 @@
 """The store of region features: an LMDB file that MMF's `LMDBFeatureReader` reads too, and that ours reads faster."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from mmf_visualbert.features.environments import OpenFile, key_text, open_file
 from mmf_visualbert.features.info import StoreInfo
 from mmf_visualbert.features.records import RegionRecord
 from mmf_visualbert.features.writer import FeatureStoreWriter
+from mmf_visualbert.files import no_garbage_collection
 
 __all__ = ["FeatureStore", "FeatureStoreWriter", "RegionRecord", "StoreInfo"]
 
@@ -57,14 +57,20 @@ class FeatureStore:
 
     def sizes(self, keys: Iterable[str]) -> dict[str, int]:
         """Bytes of the records of those images that have one, which are not touched; many are looked up at once."""
-        names = {key: [_name(name) for name in self._names(key)] for key in keys}
-        wanted = set(chain.from_iterable(names.values())).difference(records.RESERVED)
+        keys = list(keys)
+        sizes = self._sizes({key: _name(key) for key in keys})
+        if self.bare_numbers:
+            numbers = {key: self._names(key)[-1] for key in keys if key not in sizes}
+            sizes |= self._sizes({key: _name(number) for key, number in numbers.items()})
+        return sizes
+
+    @no_garbage_collection()
+    def _sizes(self, names: Mapping[str, bytes]) -> dict[str, int]:
+        wanted = set(names.values()).difference(records.RESERVED)
         found: dict[bytes, int] = {}
-        for file in self.files:
-            for name, size in file.sizes_of(wanted):
-                found.setdefault(name, size)
-        first = {key: next((name for name in own if name in found), None) for key, own in names.items()}
-        return {key: found[name] for key, name in first.items() if name is not None}
+        for file in reversed(self.files):  # the first that has a record is taken
+            found.update(file.sizes_of(wanted))
+        return {key: found[name] for key, name in names.items() if name in found}
 
     def lacking(self, keys: Iterable[str]) -> list[str]:
         """Those of the images that have no record, in their order, each once."""

@@ -40,6 +40,19 @@ def open_bytes(path: str | Path) -> Iterator[BinaryIO]:
         yield stream
 
 
+def read_bytes(path: str | Path) -> bytes:
+    """All bytes of a text, as `open_bytes` gives them; a large file is in memory once while it is read.
+
+    Raises:
+        InputError: as `open_bytes`.
+    """
+    with _opened(path) as (stream, own):
+        # Asked for all there is, Python reads it apart and then copies it behind what was looked at.
+        first = stream.read(size_of(path)) if own else b""
+        rest = stream.read()
+        return first + rest if rest else first
+
+
 @contextlib.contextmanager
 def _opened(path: str | Path) -> Iterator[tuple[BinaryIO, bool]]:
     """The stream of `open_bytes`, and whether its bytes are the file's own, at their own places."""

@@ -190,8 +190,8 @@ def test_a_tree_in_which_lmdb_would_not_find_a_record_is_damaged(tmp_path):
     pages = (whole[start : start + PAGE] for start in range(0, len(whole), PAGE))
     pages = (page for number, page in enumerate(pages) if page[:8] == number.to_bytes(8, "little"))
     branches = (page for page in pages if page[10:12] == bytes([BRANCH, 0]))
-    branch = max(branches, key=lambda page: len(Nodes(page).names()))  # an earlier root may be there too
-    keys = Nodes(branch).names()
+    branch = max(branches, key=lambda page: len(Nodes(page, PAGE).names()))  # an earlier root may be there too
+    keys = Nodes(branch, PAGE).names()
     damaged = [whole.replace(branch, branch.replace(keys[1], wrong + keys[1][1:])) for wrong in (b"h", b"j")]
     damaged += [whole.replace(b"image_123", wrong) for wrong in (b"image_923", b"image_023")]
     for number, content in enumerate(damaged):

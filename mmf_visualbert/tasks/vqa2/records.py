@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import no_garbage_collection, read_npy_records
 from mmf_visualbert.files.typed import parts_of
 from mmf_visualbert.tasks.vqa2.answers import ANSWER_TYPES, normalize_answer
-from mmf_visualbert.tasks.vqa2.gathered import NO_ANSWER, GatheredAnnotations, GatheredQuestions
+from mmf_visualbert.tasks.vqa2.gathered import NO_ANSWER, GatheredAnnotations, GatheredQuestions, NoTextError
 from mmf_visualbert.tasks.vqa2.official import (
     ANNOTATION,
     CONTENT,
@@ -195,13 +195,13 @@ def _read_official(path: Path, file: int, questions: GatheredQuestions, annotati
             "files"
         )
     folder = image_folder(content.data_subtype, path)
-    images: dict[int | str, Image] = {}
+    images: dict[int | str, int] = {}
     for name, asked in parts_of(path, "questions", content.questions or (), QUESTION):
-        for place, question in enumerate(asked):
-            if question.image_id not in images:
-                images[question.image_id] = image_of(question.image_id, folder, name(place))
+        wanted = [question.image_id for question in asked]
+        for image in [image for image in dict.fromkeys(wanted) if image not in images]:
+            images[image] = questions.images.add(image_of(image, folder, name(wanted.index(image))))
         ids = [question.question_id for question in asked]
-        questions.add(ids, [images[one.image_id] for one in asked], [one.question for one in asked], file)
+        questions.add(ids, map(images.__getitem__, wanted), [question.question for question in asked], file)
     for name, given in parts_of(path, "annotations", content.annotations or (), ANNOTATION):
         _add_official_annotations(given, name, file, annotations)
 
@@ -210,28 +210,29 @@ def _add_official_annotations(
     records: Sequence[Annotation], name: Callable[[int], str], file: int, annotations: GatheredAnnotations
 ) -> None:
     """Puts some away, column by column: by record only where one of them is not as nearly all are."""
-    answers = _in_words(records, name)
     majority: list[Any] = [record.multiple_choice_answer for record in records]
-    if set(map(type, majority)) != {str}:
-        majority = [
-            majority_of(own) if stated is None else spelled(stated, "multiple_choice_answer", name(place))
-            for place, (stated, own) in enumerate(zip(majority, answers, strict=True))
-        ]
+    try:
+        answers = annotations.numbers([one.answer for record in records for one in record.answers])
+        most = annotations.numbers(majority)
+    except NoTextError:
+        said = [_in_words(record, name(place)) for place, record in enumerate(records)]
+        majority = [_majority(record, said[place], name(place)) for place, record in enumerate(records)]
+        answers, most = annotations.numbers([*chain.from_iterable(said)]), annotations.numbers(majority)
     types: list[Any] = [TYPE_PLACES.get(record.answer_type) for record in records]
     if None in types:
         types = [type_index(record.answer_type, majority[place], name(place)) for place, record in enumerate(records)]
-    annotations.add([record.question_id for record in records], answers, majority, types, file)
+    counts = [len(record.answers) for record in records]
+    annotations.add([record.question_id for record in records], answers, counts, most, types, file)
 
 
-def _in_words(records: Sequence[Annotation], name: Callable[[int], str]) -> list[list[str]]:
-    """What the annotators of each said."""
-    answers = [[one.answer for one in record.answers] for record in records]
-    if set(map(type, chain.from_iterable(answers))) == {str}:
-        return cast(list[list[str]], answers)
-    return [
-        [spelled(answer, f"answers[{place}].answer", name(row)) for place, answer in enumerate(own)]
-        for row, own in enumerate(answers)
-    ]
+def _in_words(record: Annotation, where: str) -> list[str]:
+    """What the annotators said."""
+    return [spelled(one.answer, f"answers[{place}].answer", where) for place, one in enumerate(record.answers)]
+
+
+def _majority(record: Annotation, said: Sequence[str], where: str) -> str:
+    stated = record.multiple_choice_answer
+    return majority_of(said) if stated is None else spelled(stated, "multiple_choice_answer", where)
 
 
 def _read_imdb(path: Path, file: int, questions: GatheredQuestions, annotations: GatheredAnnotations) -> None:
@@ -250,20 +251,23 @@ def _add_imdb_record(
         raise InputError(f"{where} has neither image_name nor feature_path, which name its image; make the file again")
     text = record.question_str or " ".join(record.question_tokens or ())
     number = image_of(record.image_id, "", where).number
-    questions.add([record.question_id], [Image(number, without_extension(name))], [text], file)
+    image = questions.images.add(Image(number, without_extension(name)))
+    questions.add([record.question_id], [image], [text], file)
     # `valid_answers` are those in MMF's vocabulary: fewer than ten, so the others are preferred where they are.
     given = record.all_answers or record.answers or record.valid_answers
     if given:
         answers = [spelled(answer, f"answer {place}", where) for place, answer in enumerate(given)]
         majority = majority_of(answers)
-        annotations.add([record.question_id], [answers], [majority], [type_index(None, majority, where)], file)
+        numbers = annotations.numbers(answers), [len(answers)], annotations.numbers([majority])
+        annotations.add([record.question_id], *numbers, [type_index(None, majority, where)], file)
 
 
 def _question_columns(read: GatheredQuestions, paths: Sequence[Path]) -> VQA2Questions:
+    about = np.array(read.about, dtype=np.int32)
     return VQA2Questions(
         np.array(read.ids, dtype=np.int64),
-        np.array(read.image_ids, dtype=np.int64),
-        RepeatedStrings(Strings(read.names), np.array(read.images, dtype=np.int32)),
+        np.array(read.images.numbers, dtype=np.int64)[about],
+        RepeatedStrings(Strings(read.images.names), np.array(read.images.named, dtype=np.int32)[about]),
         read.texts.whole(),
         np.array(read.files, dtype=np.int16),
         paths,
@@ -274,7 +278,7 @@ def _annotation_columns(read: GatheredAnnotations) -> VQA2Annotations:
     return VQA2Annotations(
         np.array(read.ids, dtype=np.int64),
         read.answers(),
-        np.array(read.majority, dtype=np.int32),
+        read.majority(),
         np.array(read.types, dtype=np.int8),
         Strings(read.table),
     )
