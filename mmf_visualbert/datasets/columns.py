@@ -1,6 +1,7 @@
 """Many strings in two arrays: a tenth of the memory of Python's own, shared by forked workers without copies."""
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -61,7 +62,8 @@ class Strings:
         return self.bytes[self.ends[index] : self.ends[index + 1]].tobytes().decode("utf-8", "surrogatepass")
 
     def __iter__(self) -> Iterator[str]:
-        return (self[index] for index in range(len(self)))
+        text, ends = memoryview(self.bytes), self.ends.tolist()
+        return (str(text[start:end], "utf-8", "surrogatepass") for start, end in pairwise(ends))
 
     def most_pieces(self, longest_decomposition: int = 4) -> np.ndarray:
         """(len,) int64, an upper bound of each string's word pieces.
@@ -99,4 +101,5 @@ class RepeatedStrings:
     def first_places(self) -> dict[str, int]:
         """Each of the different strings that are there, and where it stands first."""
         different, first = np.unique(self.places, return_index=True)
-        return {self.different[place]: index for place, index in zip(different.tolist(), first.tolist(), strict=True)}
+        strings = list(self.different)
+        return {strings[place]: index for place, index in zip(different.tolist(), first.tolist(), strict=True)}

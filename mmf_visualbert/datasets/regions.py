@@ -13,6 +13,7 @@ from mmf_visualbert.contracts import RegionQuery, Sample
 from mmf_visualbert.datasets.pairs import join_images
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.records import RegionRecord
+from mmf_visualbert.files import no_garbage_collection
 from mmf_visualbert.processors.regions import RegionFeatures
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class ImageRegions:
         self.without: frozenset[str] = frozenset()
         self._stored = np.dtype(np.float16)
 
+    @no_garbage_collection()
     def check(self, queries: Iterable[RegionQuery]) -> None:
         """Checks before training that every image has features, one region at least, of the configured dimension.
 

@@ -238,7 +238,7 @@ def build_vqa2(config: Mapping[str, Any], split: str, processors: Mapping[str, A
 def _images(questions: VQA2Questions) -> Iterator[RegionQuery]:
     """Each image once, asked for by the first question about it."""
     first = questions.image_names.first_places()
-    return (RegionQuery(image, questions.name(index)) for image, index in first.items())
+    return map(RegionQuery, first, questions.names(list(first.values())))
 
 
 def _annotations(settings: Settings, split: str) -> list[Path]:

@@ -3,7 +3,6 @@
 A record by itself costs more than reading it; there are half a million, with ten answers each.
 """
 
-from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -43,9 +42,9 @@ class GatheredImages:
     """
 
     def __init__(self) -> None:
-        self.numbers = array("q")
+        self.numbers: list[int] = []
         self.names = Numbers()
-        self.named = array("i")
+        self.named: list[int] = []
 
     def add(self, image: Image) -> int:
         """Puts one away; its place."""
@@ -65,11 +64,11 @@ class GatheredQuestions:
     """
 
     def __init__(self) -> None:
-        self.ids = array("q")
+        self.ids: list[int] = []
         self.images = GatheredImages()
-        self.about = array("i")
+        self.about: list[int] = []
         self.texts = StringParts()
-        self.files = array("h")
+        self.files: list[int] = []
         self.empty: int | None = None
 
     def add(self, ids: Sequence[int], about: Iterable[int], texts: Sequence[str], file: int) -> None:
@@ -88,12 +87,12 @@ class GatheredAnnotations:
 
     def __init__(self) -> None:
         self.table = Numbers()
-        self.ids = array("q")
-        self.files = array("h")
-        self.types = array("b")
+        self.ids: list[int] = []
+        self.files: list[int] = []
+        self.types: list[int] = []
         self._majority: list[np.ndarray] = []
         self._answers: list[np.ndarray] = []
-        self._counts = array("i")
+        self._counts: list[int] = []
 
     def numbers(self, answers: Sequence[Any]) -> np.ndarray:
         """Their places in `table`, (N,) int32.
@@ -135,7 +134,7 @@ class GatheredAnnotations:
 
     def answers(self) -> np.ndarray:
         """(N, A) int32, places in `table`, `NO_ANSWER` where an annotator is missing."""
-        counts = np.array(self._counts)
+        counts = np.array(self._counts, dtype=np.int64)
         answers = np.full((len(counts), counts.max(initial=0)), NO_ANSWER, dtype=np.int32)
         answers[np.arange(answers.shape[1]) < counts[:, None]] = np.concatenate(self._answers)
         return answers

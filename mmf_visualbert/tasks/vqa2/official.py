@@ -102,6 +102,8 @@ def image_of(image_id: int | str, folder: str | None, where: str) -> Image:
     Raises:
         InputError: for a number, where no folder is said.
     """
+    if isinstance(image_id, int) and folder is not None:
+        return Image(image_id, f"COCO_{folder}_{image_id:012d}")
     if isinstance(image_id, str) and not (image_id.isascii() and image_id.isdigit() and len(image_id) < 19):
         return Image(-1, without_extension(image_id))
     if folder is None:

@@ -4,7 +4,7 @@ Questions and annotations, a million of them, are kept in columns, and become a 
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -137,6 +137,11 @@ class VQA2Questions:
         """What errors call a question."""
         return f"question {self.question_ids[index]} in {self.paths[self.files[index]]}"
 
+    def names(self, indices: Sequence[int]) -> Iterator[str]:
+        """As `name`, of many."""
+        ids, files = self.question_ids[indices].tolist(), self.files[indices].tolist()
+        return (f"question {number} in {self.paths[file]}" for number, file in zip(ids, files, strict=True))
+
 
 def read_questions(paths: Sequence[Path], labelled: bool) -> VQA2Questions:
     """The questions of one split, in the order of the files.
@@ -199,7 +204,8 @@ def _read_official(path: Path, file: int, questions: GatheredQuestions, annotati
     for name, asked in parts_of(path, "questions", content.questions or (), QUESTION):
         wanted = [question.image_id for question in asked]
         for image in [image for image in dict.fromkeys(wanted) if image not in images]:
-            images[image] = questions.images.add(image_of(image, folder, name(wanted.index(image))))
+            where = name(wanted.index(image)) if folder is None else ""  # it is all that can be wrong with one
+            images[image] = questions.images.add(image_of(image, folder, where))
         ids = [question.question_id for question in asked]
         questions.add(ids, map(images.__getitem__, wanted), [question.question for question in asked], file)
     for name, given in parts_of(path, "annotations", content.annotations or (), ANNOTATION):
