@@ -15,11 +15,11 @@ class _Encoded(NamedTuple):
 
 
 def _encoded(strings: Iterable[str]) -> _Encoded:
-    parts: list[str] | list[bytes] = list(strings)
+    parts = list(strings)
     text = "".join(parts)
-    if not text.isascii():  # of which each character is a byte
-        parts = [part.encode("utf-8", "surrogatepass") for part in parts]
-    lengths = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts))
+    # A character of ASCII is one byte.
+    each = parts if text.isascii() else [part.encode("utf-8", "surrogatepass") for part in parts]
+    lengths = np.fromiter(map(len, each), dtype=np.int64, count=len(each))
     return _Encoded(text.encode("utf-8", "surrogatepass"), lengths)
 
 
@@ -62,7 +62,7 @@ class Strings:
         return self.bytes[self.ends[index] : self.ends[index + 1]].tobytes().decode("utf-8", "surrogatepass")
 
     def __iter__(self) -> Iterator[str]:
-        text, ends = memoryview(self.bytes), self.ends.tolist()
+        text, ends = self.bytes.data, self.ends.tolist()
         return (str(text[start:end], "utf-8", "surrogatepass") for start, end in pairwise(ends))
 
     def most_pieces(self, longest_decomposition: int = 4) -> np.ndarray:
