@@ -14,7 +14,7 @@ from mmf.modules.metrics import BaseMetric
 
 from mmf_visualbert import catalog
 from mmf_visualbert.plugin.datasets import dataset_builder
-from mmf_visualbert.plugin.run_facts import answers, train_batches, train_samples
+from mmf_visualbert.plugin.run_facts import answers, train_batches
 from mmf_visualbert.plugin.shared_losses import mmf_loss
 from mmf_visualbert.plugin.timer import start_if_asked
 from mmf_visualbert.plugin.training_length import training_updates
@@ -93,7 +93,7 @@ def mmf_scheduler(part: Callable[..., Any]) -> Callable[..., Any]:
 
     def scheduler(optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> Any:
         if kwargs.get("num_training_steps") is None:
-            kwargs["num_training_steps"] = training_updates(registry.get("config"), train_samples(), train_batches())
+            kwargs["num_training_steps"] = training_updates(registry.get("config"), train_batches())
         return part(optimizer, *args, **kwargs)
 
     return scheduler

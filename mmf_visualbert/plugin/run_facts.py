@@ -3,7 +3,6 @@
 They live in MMF's registry, so that they begin and end with the run that MMF knows of.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from mmf.common.registry import registry
 
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.modules.chosen_heads import Answers, ChosenHead
+from mmf_visualbert.plugin.training_length import epoch_batches
 
 _FACTS = "visualbert_run_facts"
 
@@ -40,19 +40,10 @@ def datasets() -> list[str]:
     return [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
 
 
-def train_samples() -> int:
-    """Number of training samples of all datasets of the run."""
-    return sum(_of_this_run("train_samples"))
-
-
-def train_batches() -> int | None:
-    """Number of batches of an epoch: those of each dataset, whose last is smaller, or which tokens limit.
-
-    None where the datasets have noted nothing.
-    """
-    size, noted = registry.get("config").training.batch_size, registry.get(_FACTS, {}, no_warning=True)
-    facts = [noted.get(name, {}) for name in datasets()]
-    return sum(of.get("train_batches") or math.ceil(of.get("train_samples", 0) / size) for of in facts) or None
+def train_batches() -> int:
+    """Number of batches of an epoch over the run's datasets; 0 where they have noted nothing."""
+    noted = registry.get(_FACTS, {}, no_warning=True)
+    return epoch_batches([noted.get(name, {}) for name in datasets()], registry.get("config").training.batch_size)
 
 
 def answers_of(heads: Sequence[ChosenHead]) -> Answers:

@@ -3,11 +3,12 @@
 import pytest
 
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.plugin.training_length import training_updates
+from mmf_visualbert.plugin.training_length import epoch_batches, training_updates
 
 
 def updates(samples, **training):
-    return training_updates({"training": {"batch_size": 64, **training}}, samples)
+    batches = epoch_batches([{"train_samples": samples}], batch_size=64)
+    return training_updates({"training": {"batch_size": 64, **training}}, batches)
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,11 @@ def updates(samples, **training):
 )
 def test_updates(samples, training, expected):
     assert updates(samples, **training) == expected
+
+
+def test_each_dataset_has_its_own_batches():
+    noted = [{"train_samples": 65}, {"train_samples": 1}, {"train_samples": 640, "train_batches": 27}, {}]
+    assert epoch_batches(noted, batch_size=64) == 2 + 1 + 27
 
 
 @pytest.mark.parametrize("training", [{}, {"max_epochs": None, "max_updates": None}])
