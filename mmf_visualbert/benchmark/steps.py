@@ -40,7 +40,7 @@ class Process:
         self.asks, self.replies = cast(TextIO, self.process.stdin), cast(TextIO, self.process.stdout)
         self.seconds: list[float] = []
         self.measured: dict[str, Any] = {}
-        self.about = self.reply()
+        self.about: dict[str, Any] = {}
 
     def reply(self) -> dict[str, Any]:
         """The next line it says."""
@@ -190,6 +190,8 @@ def take_turns(
                 program = [python, "-m", "mmf_visualbert.benchmark.contender"]
                 words = [name, options.workload, mode, dtype, options.device, batch_file, *options.overrides]
                 contenders.append(Process(f"{name}_{dtype}", [*program, *words]))
+            for contender in contenders:
+                contender.about = contender.reply()
             for turn in range(options.warmup + options.rounds):
                 for contender in contenders:
                     contender.step(counts=turn >= options.warmup)

@@ -150,7 +150,7 @@ def prepare(options: argparse.Namespace, folder: Path) -> list[Contender]:
 
 
 def modes_of_mmf(dtypes: Sequence[str], on_gpu: bool) -> dict[str, list[str]]:
-    """In what MMF's own model can run, with its arguments: fp32, and on a GPU fp16 where less than fp32 is asked for."""
+    """In what MMF's own model runs, with its arguments: fp32, and on a GPU fp16 where less than fp32 is asked for."""
     fp16 = {"fp16": ["training.fp16=true"]} if on_gpu and "bf16" in dtypes else {}
     return {**({"fp32": []} if "fp32" in dtypes or not fp16 else {}), **fp16}
 

@@ -99,7 +99,6 @@ def build_visual_bert(
     attention: str = "auto",
     pooler: bool = True,
     gradient_checkpointing: bool = False,
-    compile_layers: bool = False,
     **sizes: Any,
 ) -> VisualBertEncoder:
     """A VisualBERT with the size and weights of a BERT, or a random one of a given size.
@@ -114,7 +113,6 @@ def build_visual_bert(
         attention: "auto", "packed", "sdpa" or "eager", see `VisualBertEncoder`.
         pooler: whether a head reads the pooled state.
         gradient_checkpointing: less memory, about a third slower.
-        compile_layers: let torch compile the layers but for their attention; a minute at the start, pays on GPUs.
         sizes: fields of transformers' `BertConfig` (hidden_size, num_hidden_layers, num_attention_heads,
             intermediate_size, vocab_size, max_position_embeddings, type_vocab_size, hidden_dropout_prob,
             attention_probs_dropout_prob, initializer_range, layer_norm_eps, hidden_act). BERT-base where `bert`
@@ -140,12 +138,11 @@ def build_visual_bert(
         dropout=config.hidden_dropout_prob,
         layer_norm_eps=config.layer_norm_eps,
     )
-    layers = [Layer(BertLayer(config), compile_layers) for _ in range(config.num_hidden_layers)]
     model = VisualBertEncoder(
         embeddings,
-        Encoder(layers, gradient_checkpointing),
+        Encoder([Layer(BertLayer(config)) for _ in range(config.num_hidden_layers)], gradient_checkpointing),
         pooler=Pooler(config.hidden_size) if pooler else None,
-        additional_layer=Layer(BertLayer(config), compile_layers) if fusion == "late" else None,
+        additional_layer=Layer(BertLayer(config)) if fusion == "late" else None,
         attention=attention,
     )
     initialise(model, config.initializer_range)

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from mmf_visualbert.modules.compiled import compiled
 from mmf_visualbert.modules.layout import Chosen, Layout
 
 if TYPE_CHECKING:
@@ -90,11 +89,10 @@ def forward(
     """States of `layer`, and attention's weights, as `Layer.forward` gives them under autocast to `kind`."""
     cast = weights_of(layer, kind)
     queried = states if chosen is None else layout.select(states, chosen)
-    project, after = (compiled(part, layer.compiled) for part in (projected, after_attention))
-    query, key, value = project(cast, queried, states)
+    query, key, value = projected(cast, queried, states)
     dropout = layer.attention.self.dropout.p if layer.training else 0.0
     context, weights = layout.attend(query, key, value, layer.num_heads, dropout, chosen)
-    return after(layer, cast, context, queried), weights
+    return after_attention(layer, cast, context, queried), weights
 
 
 def projected(cast: CastWeights, queried: Tensor, states: Tensor) -> tuple[Tensor, ...]:

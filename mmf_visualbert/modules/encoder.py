@@ -12,7 +12,6 @@ from torch.utils.checkpoint import checkpoint
 from transformers.models.bert.modeling_bert import BertLayer
 
 from mmf_visualbert.modules import cast_layer
-from mmf_visualbert.modules.compiled import compiled
 from mmf_visualbert.modules.dropout import Dropout
 from mmf_visualbert.modules.layout import Chosen, Layout
 
@@ -33,11 +32,9 @@ class Layer(nn.Module):
 
     Args:
         layer: gives its parts away.
-        compile_parts: let torch compile what is the same for each token, so that casts, dropout, sums and LayerNorm
-            become few kernels. Layers of one size share what was compiled, for any number of tokens.
     """
 
-    def __init__(self, layer: BertLayer, compile_parts: bool = False) -> None:
+    def __init__(self, layer: BertLayer) -> None:
         super().__init__()
         self.num_heads = layer.attention.self.num_attention_heads
         self.attention = layer.attention
@@ -45,29 +42,19 @@ class Layer(nn.Module):
         self.output = layer.output
         for part in (self.attention.self, self.attention.output, self.output):
             part.dropout = Dropout(part.dropout.p)
-        self.compiled = compile_parts
 
     def forward(self, states: Tensor, layout: Layout, chosen: Chosen | None = None) -> LayerOutput:
         """States -> states, or chosen states where only those are wanted; see `Layout` for their shapes."""
         if casts(states.device):
             kind = torch.get_autocast_dtype(states.device.type)
             return LayerOutput(*cast_layer.forward(self, states, layout, chosen, kind))
-        queried = states if chosen is None else layout.select(states, chosen)
-        dropout = self.attention.self.dropout.p if self.training else 0.0
-        before, after = (compiled(part, self.compiled) for part in (Layer.before_attention, Layer.after_attention))
-        query, key, value = before(self, queried, states)
-        context, weights = layout.attend(query, key, value, self.num_heads, dropout, chosen)
-        return LayerOutput(after(self, context, queried), weights)
-
-    def before_attention(self, queried: Tensor, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Query of the states that are queried; key and value of all."""
         attention = self.attention.self
-        return attention.query(queried), attention.key(states), attention.value(states)
-
-    def after_attention(self, context: Tensor, queried: Tensor) -> Tensor:
-        """What attention gave, and the states that were queried -> states."""
+        queried = states if chosen is None else layout.select(states, chosen)
+        dropout = attention.dropout.p if self.training else 0.0
+        query, key, value = attention.query(queried), attention.key(states), attention.value(states)
+        context, weights = layout.attend(query, key, value, self.num_heads, dropout, chosen)
         attended = self.attention.output(context, queried)
-        return self.output(self.intermediate(attended), attended)
+        return LayerOutput(self.output(self.intermediate(attended), attended), weights)
 
 
 def casts(device: torch.device) -> bool:

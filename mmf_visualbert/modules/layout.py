@@ -151,7 +151,7 @@ class Packed:
     ) -> tuple[Tensor, None]:
         """See `Layout`. It never gives weights."""
         query_lengths = self.lengths if chosen is None else chosen.counts
-        kernel = kernel_for(query, dropout)
+        kernel = kernel_for(query.device, query.dtype, dropout)
         return kernel(query, key, value, query_lengths, self.lengths, num_heads, dropout), None
 
 

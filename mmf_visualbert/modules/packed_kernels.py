@@ -6,6 +6,7 @@ and hands what it made to torch's fused attention. A kernel is taken where it gi
 Shapes: N tokens of B sequences, M queries of the same B sequences, H = heads * d hidden size.
 """
 
+import contextlib
 import functools
 import importlib
 import logging
@@ -183,11 +184,9 @@ PARTS = ("context", "gradient of query", "gradient of key", "gradient of value")
 WITH_DROPOUT = tuple(name for name in KERNELS if name != "varlen_attn")
 
 
-def kernel_for(states: Tensor, dropout: float) -> PackedKernel:
-    """What attends to packed `states` where they lie, in their type; decided once a process, and said in the log."""
-    if states.device.type == "cpu":
-        return packed_attention
-    return chosen_kernel(states.device, states.dtype, dropout > 0)
+def kernel_for(device: torch.device, kind: torch.dtype, dropout: float) -> PackedKernel:
+    """What attends to packed states of this type on this device; decided once a process, and said in the log."""
+    return packed_attention if device.type == "cpu" else chosen_kernel(device, kind, dropout > 0)
 
 
 @functools.cache
@@ -212,7 +211,10 @@ def why_not(name: str, device: torch.device, kind: torch.dtype, with_dropout: bo
         return "not installed"
     devices = [device] if device.type == "cuda" else []
     try:
-        with torch.random.fork_rng(devices), torch.autocast(device.type, enabled=False), torch.enable_grad():
+        with contextlib.ExitStack() as stack:  # the run may be in an evaluation, which has no gradients
+            for mode in (torch.random.fork_rng(devices), torch.inference_mode(False), torch.enable_grad()):
+                stack.enter_context(mode)
+            stack.enter_context(torch.autocast(device.type, enabled=False))
             return _fault(KERNELS[name], device, kind, with_dropout)
     except Exception as error:  # each kernel has errors of its own for what it cannot do
         return str(error).strip().split("\n")[0][:120] or type(error).__name__

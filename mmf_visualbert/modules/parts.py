@@ -60,7 +60,6 @@ def build_parts(config: Mapping[str, Any], answers: Answers = None, vocab_size: 
         alignment=config["alignment"],
         attention=config["attention"],
         gradient_checkpointing=config["gradient_checkpointing"],
-        compile_layers=config.get("compile_layers", False),  # nor has 0.1.0 this one
         pooler=any(catalog.get("head", head.type).needs_pooler for head in heads),
         **sizes,
     )

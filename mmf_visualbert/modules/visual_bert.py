@@ -12,6 +12,7 @@ from mmf_visualbert.modules.embeddings import VisualBertEmbeddings, texts_per_im
 from mmf_visualbert.modules.encoder import Encoder, EncoderOutput, Layer
 from mmf_visualbert.modules.inputs import Encoded, RegionInputs, TextInputs
 from mmf_visualbert.modules.layout import Chosen, Layout, Packed, Padded, place, trim
+from mmf_visualbert.modules.packed_kernels import kernel_for, padded
 
 ATTENTIONS = ("auto", "packed", "sdpa", "eager")
 
@@ -39,8 +40,9 @@ class VisualBertEncoder(nn.Module):
         encoder: the stack of layers.
         pooler: where a head reads the pooled state. Leave it out otherwise, so that no parameter goes unused.
         additional_layer: the layer that combines text and regions at the end; None for early fusion.
-        attention: "auto" for "packed" on the CPU and "sdpa" elsewhere; "packed" computes nothing for padding, on a GPU
-            through the first kernel that `packed_kernels` finds right; "sdpa" and "eager" work on padded batches.
+        attention: "packed" computes nothing for padding, on a GPU through the first kernel that `packed_kernels` finds
+            right; "sdpa" and "eager" work on padded batches; "auto" is "packed" where there is such a kernel, else
+            "sdpa".
 
     Raises:
         InputError: where `attention` is none of these.
@@ -177,10 +179,18 @@ class VisualBertEncoder(nn.Module):
             known: `mask` in the CPU's memory; None to wait for it.
         """
         known = mask.cpu() if known is None else known
-        if not weights and (self.attention == "packed" or (self.attention == "auto" and mask.device.type == "cpu")):
+        if not weights and (self.attention == "packed" or (self.attention == "auto" and self.packs(mask.device))):
             return Packed(known, mask.device)
         kernel = eager if weights or self.attention == "eager" else sdpa
         return Padded(None if bool(known.all()) else mask, kernel)
+
+    def packs(self, device: torch.device) -> bool:
+        """Whether something attends to packed sequences there that does not pad them."""
+        kind, name = self.embeddings.word_embeddings.weight.dtype, device.type
+        if torch.is_autocast_enabled(name):
+            kind = torch.get_autocast_dtype(name)
+        dropout = self.encoder.layers[0].attention.self.dropout.p if self.training else 0.0
+        return kernel_for(device, kind, dropout) is not padded
 
     def rows(self, text: TextInputs, wanted: Tensor | None) -> Tensor | None:
         """(B, T) bool in the CPU's memory, the text positions whose last state is read; None for all."""

@@ -61,7 +61,7 @@ class VisualBERTDataset(BaseDataset):
     def prepare_batch(self, batch: Any) -> SampleList:
         """The batch on the device of the run, with what decides shapes still in the CPU's memory."""
         sample_list = batch if isinstance(batch, SampleList) else SampleList(batch)
-        known = OnHost(sample_list)
+        known = sample_list.get(NAME) or OnHost(sample_list)  # main prepares a batch of an evaluation twice
         prepared = super().prepare_batch(sample_list)
         prepared[NAME] = known
         return prepared

@@ -1,10 +1,10 @@
-"""On a GPU: packed attention is the padded one, compiled layers are the plain ones, and all is what the CPU gives."""
+"""On a GPU: packed attention is the padded one, a layer cast together is autocast's, and all is what the CPU gives."""
 
 import pytest
 import torch
 from tiny_model import joint, ragged, tiny
 
-from mmf_visualbert.modules import layout
+from mmf_visualbert.modules import encoder, layout
 from mmf_visualbert.modules.inputs import RegionInputs, TextInputs
 from mmf_visualbert.modules.packed_kernels import KERNELS, chosen_kernel, padded, why_not
 
@@ -46,6 +46,10 @@ def compare(ours, theirs, near):
 @pytest.mark.parametrize("with_dropout", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_kernel_is_right_here(kind, with_dropout):
+    chosen_kernel.cache_clear()
+    with torch.inference_mode():
+        assert chosen_kernel(torch.device("cuda", 0), KINDS[kind], with_dropout) is not padded
+    chosen_kernel.cache_clear()
     assert chosen_kernel(torch.device("cuda", 0), KINDS[kind], with_dropout) is not padded
 
 
@@ -59,15 +63,15 @@ def test_the_model_is_the_padded_one(name, kind, fusion, counts, monkeypatch):
         pytest.skip(reason)
     fast, slow = (tiny(attention=each, fusion=fusion, **WIDE).cuda() for each in ("packed", "sdpa"))
     slow.load_state_dict(fast.state_dict())
-    monkeypatch.setattr(layout, "kernel_for", lambda states, dropout: KERNELS[name])
+    monkeypatch.setattr(layout, "kernel_for", lambda *_: KERNELS[name])
     inputs = to_gpu(*ragged(counts=counts))
     weights = torch.randn(3, 9 + max(counts), 256).cuda()
     compare(results(fast, inputs, kind, weights), results(slow, inputs, kind, weights), NEAR[kind])
 
 
-@pytest.mark.parametrize("settings", [{"attention": "packed"}, {"attention": "sdpa"}, {"compile_layers": True}])
-def test_the_model_is_the_cpus(settings):
-    on_cpu, on_gpu = tiny(**WIDE), tiny(**WIDE, **settings)
+@pytest.mark.parametrize("attention", ["auto", "packed", "sdpa"])
+def test_the_model_is_the_cpus(attention):
+    on_cpu, on_gpu = tiny(**WIDE), tiny(**WIDE, attention=attention)
     on_gpu.load_state_dict(on_cpu.state_dict())
     on_gpu.cuda()
     inputs, weights = ragged(), torch.randn(3, 14, 256)
@@ -78,18 +82,17 @@ def test_the_model_is_the_cpus(settings):
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_compiled_layers_are_the_plain_ones(kind):
-    fast, slow = (tiny(attention="packed", compile_layers=compiled, **WIDE).cuda() for compiled in (True, False))
-    slow.load_state_dict(fast.state_dict())
-    for counts in ((5, 5, 3), (0, 2, 1)):
-        inputs, weights = to_gpu(*ragged(counts=counts)), torch.randn(3, 9 + max(counts), 256).cuda()
-        compare(results(fast, inputs, kind, weights), results(slow, inputs, kind, weights), NEAR[kind])
+@pytest.mark.parametrize("attention", ["packed", "sdpa"])
+def test_a_layer_cast_together_is_that_of_autocast(attention, monkeypatch):
+    model = tiny(attention=attention, **WIDE).cuda()
+    inputs, weights = to_gpu(*ragged()), torch.randn(3, 14, 256).cuda()
+    fast = results(model, inputs, "bf16", weights)
+    monkeypatch.setattr(encoder, "casts", lambda device: False)
+    compare(fast, results(model, inputs, "bf16", weights), NEAR["bf16"])
 
 
-@pytest.mark.parametrize("settings", [{}, {"compile_layers": True}])
-def test_dropout_in_training_repeats_by_the_seed(settings):
-    model = tiny(attention="packed", attention_probs_dropout_prob=0.5, **WIDE, **settings).cuda().train()
+def test_dropout_in_training_repeats_by_the_seed():
+    model = tiny(attention="packed", attention_probs_dropout_prob=0.5, **WIDE).cuda().train()
     inputs = to_gpu(*ragged())
     pooled = []
     for seed in (1, 1, 2):

@@ -31,7 +31,7 @@ def test_context_and_gradients(kernel, query_lengths):
 def test_the_model_is_the_padded_one(kernel, fusion, counts, monkeypatch):
     fast, slow = (tiny(attention=name, fusion=fusion).double() for name in ("packed", "sdpa"))
     slow.load_state_dict(fast.state_dict())
-    monkeypatch.setattr(layout, "kernel_for", lambda states, dropout: kernel)
+    monkeypatch.setattr(layout, "kernel_for", lambda *_: kernel)
     text, regions = ragged(counts=counts)
     rows = torch.zeros_like(text.mask).index_fill(1, torch.tensor([0, 2]), True) & text.mask
     weights = torch.randn(3, 9 + max(counts), 32).double()
@@ -50,7 +50,7 @@ def test_the_model_is_the_padded_one(kernel, fusion, counts, monkeypatch):
 def test_the_model_in_bfloat16_is_near(monkeypatch):
     model = tiny(attention="packed")
     text, regions = ragged()
-    monkeypatch.setattr(layout, "kernel_for", lambda states, dropout: nested)
+    monkeypatch.setattr(layout, "kernel_for", lambda *_: nested)
     with torch.autocast("cpu", torch.bfloat16):
         found = model(text, regions).pooled.float()
     torch.testing.assert_close(found, model(text, regions).pooled, atol=0.05, rtol=0.05)
@@ -59,7 +59,7 @@ def test_the_model_in_bfloat16_is_near(monkeypatch):
 @pytest.mark.parametrize("kernel", [nested, padded])
 def test_dropout_in_training_repeats_by_the_seed(kernel, monkeypatch):
     model = tiny(attention="packed", attention_probs_dropout_prob=0.5).train()
-    monkeypatch.setattr(layout, "kernel_for", lambda states, dropout: kernel)
+    monkeypatch.setattr(layout, "kernel_for", lambda *_: kernel)
     text, regions = ragged()
     pooled = []
     for seed in (1, 1, 2):
@@ -78,6 +78,12 @@ def test_the_probe_takes_what_is_right(kind, with_dropout, caplog):
     assert torch.equal(torch.get_rng_state(), before), "a run draws as it would without"
     assert "flash_attn: not installed" in caplog.text
     assert ("varlen_attn: " in caplog.text) is not with_dropout, "it has no kernel for the CPU"
+
+
+def test_the_probe_takes_it_in_an_evaluation_too():
+    chosen_kernel.cache_clear()
+    with torch.inference_mode():
+        assert chosen_kernel(CPU, torch.float32, False) is nested
 
 
 def less_gradient(states):
@@ -103,4 +109,4 @@ def test_the_probe_declines_what_is_not(what, monkeypatch):
 
 
 def test_the_cpu_keeps_its_own():
-    assert kernel_for(torch.ones(1), 0.1) is packed_attention
+    assert kernel_for(CPU, torch.float32, 0.1) is packed_attention

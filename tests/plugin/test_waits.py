@@ -162,6 +162,12 @@ def test_what_the_cpu_knows_reaches_a_training_step_of_both_versions(small_world
     assert len(seen) == 2 and all(inputs.on_host is not None for inputs in seen)
 
 
+def test_a_batch_that_is_prepared_twice_keeps_what_the_cpu_knows(small_world, tmp_path):
+    trainer = loaded("flickr30k/defaults", small_world, tmp_path)
+    batch = first_batch(trainer)
+    assert trainer.dataset_loader.prepare_batch(batch)["on_host"] is batch["on_host"]
+
+
 def test_a_loss_that_is_no_number_is_found_before_the_step(small_world, tmp_path, monkeypatch):
     monkeypatch.setattr(waits, "put_off", lambda losses: True)
     trainer = loaded("flickr30k/defaults", small_world, tmp_path)
