@@ -34,6 +34,9 @@ PACKAGE = Path(__file__).resolve().parent
 ROOMS = ("processors", "modules", "losses", "metrics", "tasks")
 
 SCALARS = (bool, int, float, str)
+# What errors call these, and what yaml may give for each of them.
+IN_WORDS: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+TAKEN: dict[type, tuple[type, ...]] = {float: (int, float), str: (str, Path)}
 CONTAINERS = {"list", "tuple", "dict", "set", "Sequence", "Iterable", "Mapping", "Collection"}
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
@@ -233,13 +236,18 @@ def _function(part: Callable[..., Any]) -> Any:
 
 def annotated(part: Callable[..., Any], keyword: str) -> type | None:
     """The yaml type that a keyword's annotation names (bool, int, float, str); None for more than one, or another."""
-    function = _function(part)
-    annotation = "" if function is None else function.__annotations__.get(keyword, "")
-    words = re.findall(r"\w+", annotation.__name__ if isinstance(annotation, type) else str(annotation))
-    if CONTAINERS & set(words):
+    words = _annotation(part, keyword)
+    if words & CONTAINERS:
         return None
     named = [scalar for scalar in SCALARS if scalar.__name__ in words]
     return named[0] if len(named) == 1 else None
+
+
+def _annotation(part: Callable[..., Any], keyword: str) -> set[str]:
+    """The words of a keyword's annotation."""
+    function = _function(part)
+    annotation = "" if function is None else function.__annotations__.get(keyword, "")
+    return set(re.findall(r"\w+", annotation.__name__ if isinstance(annotation, type) else str(annotation)))
 
 
 def require_keywords(kind: str, name: str, given: Collection[str], beside: Collection[str] = ()) -> None:
@@ -264,12 +272,36 @@ def require_keywords(kind: str, name: str, given: Collection[str], beside: Colle
         raise InputError(f"the {kind} {name} needs '{missing[0]}'")
 
 
+def require_types(kind: str, name: str, given: Mapping[str, Any]) -> None:
+    """Refuses values of another type than the part's annotations name, where they name one of yaml's.
+
+    Args:
+        kind: of the part.
+        name: its own.
+        given: a yaml's `params`; what refers to other keys may be anything.
+
+    Raises:
+        InputError: naming the first.
+    """
+    part = get(kind, name)
+    for key, value in given.items():
+        wanted = annotated(part, key)
+        if wanted is None or (value is None and "None" in _annotation(part, key)):
+            continue
+        if isinstance(value, str) and "${" in value:
+            continue
+        if not isinstance(value, TAKEN.get(wanted, wanted)) or (isinstance(value, bool) and wanted is not bool):
+            said = "null" if value is None else repr(value)
+            raise InputError(f"the {kind} {name} has {key}: {said}; set it to {IN_WORDS[wanted]}")
+
+
 def build(kind: str, given: Mapping[str, Any]) -> Any:
     """The part that a section of a yaml names, built: `type` is its name, `params` its keywords, if it has any.
 
     Raises:
-        InputError: as `get`, and for keys that the part does not take.
+        InputError: as `get`, and for keys that the part does not take, or values of another type.
     """
     params = given.get("params") or {}
     require_keywords(kind, given["type"], params)
+    require_types(kind, given["type"], params)
     return get(kind, given["type"])(**params)

@@ -1,5 +1,8 @@
 """The catalog of parts: every name once, with our prefix, and a helpful word where there is none."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from torch import nn
 
@@ -69,3 +72,37 @@ def test_a_module_without_keywords_of_its_own_is_built():
     assert isinstance(catalog.build("loss", {"type": "visualbert_a"}), Loss)
     with pytest.raises(InputError):
         catalog.build("loss", {"type": "visualbert_a", "params": {"args": 1}})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "wanted"),
+    [
+        ("share", "x", "'x'; set it to a number"),
+        ("share", True, "True; set it to a number"),
+        ("count", 1.5, "1.5; set it to a whole number"),
+        ("count", None, "null; set it to a whole number"),
+        ("most", [1], r"\[1\]; set it to a whole number"),
+        ("on", 1, "1; set it to true or false"),
+        ("name", 1, "1; set it to a text"),
+        ("file", {"a": 1}, "{'a': 1}; set it to a text"),
+    ],
+)
+def test_values_are_of_the_types_that_annotations_name(key, value, wanted):
+    def part(
+        share: float = 0.5,
+        count: int = 1,
+        most: int | None = None,
+        on: bool = True,
+        name: str = "",
+        file: Path | str = "",
+        sizes: list[int] | int = 1,
+        anything: Any = None,
+    ) -> dict[str, Any]:
+        return {"share": share, "most": most, "file": file, "sizes": sizes, "anything": anything}
+
+    catalog.register("processor", "visualbert_a")(part)
+    with pytest.raises(InputError, match=f"the processor visualbert_a has {key}: {wanted}"):
+        catalog.build("processor", {"type": "visualbert_a", "params": {key: value}})
+    good = {"share": 1, "most": None, "file": Path("x"), "sizes": [1], "anything": {"x": "y"}}
+    assert catalog.build("processor", {"type": "visualbert_a", "params": good}) == good
+    catalog.require_types("processor", "visualbert_a", {"count": "${training.batch_size}"})

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from mmf_visualbert.catalog import IN_WORDS
 from mmf_visualbert.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,13 +18,7 @@ if TYPE_CHECKING:
 
 Settings = TypeVar("Settings", bound="DataclassInstance")
 
-WORDS: dict[Any, str] = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "a text",
-    Path: "a path",
-}
+WORDS: dict[Any, str] = {**IN_WORDS, Path: "a path"}
 # What is taken for a kind beside itself.
 CASTS: dict[Any, tuple[type, ...]] = {float: (int, float), str: (str, Path), Path: (str, Path)}
 

@@ -6,19 +6,13 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import BaseLoader, YAMLError, load
 
+from mmf_visualbert.catalog import IN_WORDS
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.yaml_config import container
 
 NULLS = ("null", "Null", "NULL", "~", "None")  # yaml's, and MMF's own
 TYPES = (bool, int, float, str, list, dict)
-WANTED = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "a text",
-    list: "a list",
-    dict: "a section of keys",
-}
+WANTED = {**IN_WORDS, list: "a list", dict: "a section of keys"}
 # How a text begins that is meant to be yaml's, and not what it looks like.
 YAML_MARKS = tuple("[{\"'")
 

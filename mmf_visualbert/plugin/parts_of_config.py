@@ -50,7 +50,7 @@ def kind_at(steps: tuple[Step, ...]) -> str | None:
 
 
 def check_parts(config: Mapping[str, Any]) -> None:
-    """Refuses parts of ours that there are not, and keys that a part does not take.
+    """Refuses parts of ours that there are not, keys that a part does not take, and values of another type.
 
     What a part needs beside what is given here, whoever builds it says.
 
@@ -64,6 +64,7 @@ def check_parts(config: Mapping[str, Any]) -> None:
             required = catalog.keywords(catalog.get(part.kind, part.name)).required
             beside = GIVEN.get(part.kind, ())
             catalog.require_keywords(part.kind, part.name, {*part.params, *required} - set(beside), beside)
+            catalog.require_types(part.kind, part.name, part.params)
         except InputError as error:
             raise InputError(f"{part.where}: {error}") from error
 

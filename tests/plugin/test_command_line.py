@@ -116,6 +116,14 @@ def test_what_cannot_be_applied_is_refused_by_name(configure, word, sentence):
             {"model_config": {"visualbert": {"heads": [{"type": "visualbert_answer", "params": {"drop": 1}}]}}},
             r"heads\[0\]: the head visualbert_answer knows no 'drop'; it takes .*dropout",
         ),
+        (
+            {
+                "dataset_config": {
+                    "visualbert_vqa2": {"processors": {"text_processor": {"params": {"keep_words": "x"}}}}
+                }
+            },
+            r"text_processor: the processor visualbert_text has keep_words: 'x'; set it to a whole number",
+        ),
         ({"optimizer": {"params": {"beta": 1}}}, r"optimizer: .*knows no 'beta'; it takes lr, betas, eps"),
         ({"scheduler": {"params": {"warmup": 1}}}, r"scheduler: .*knows no 'warmup'; it takes num_training_steps"),
         (
