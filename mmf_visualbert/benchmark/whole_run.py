@@ -33,12 +33,13 @@ from mmf_visualbert.runs import plain, read_config
 
 HEADS = {"vqa": "classification", "pretrain": "pretraining", "nlvr2": "classification"}
 # Our metrics read what our heads give, and MMF would train for the yaml's epochs.
-RIVAL = {
+RIVAL: dict[str, Any] = {
     "model": "visual_bert",
     "evaluation": {"metrics": []},
     "training": {"max_epochs": None, "early_stop": {"criteria": "total_loss", "minimize": True}},
 }
 SPLITS = ("train", "val", "test")
+MODES_OF_MMF: dict[str, dict[str, Any]] = {"fp32": {}, "fp16": {"fp16": True}}  # of `training`
 # Updates that fp16's scaling of losses may pass over at the start, until its scale fits.
 SCALED = 5
 SAID = 40  # lines; torchrun says much after the error
@@ -134,13 +135,11 @@ def prepare(options: argparse.Namespace, folder: Path) -> list[Contender]:
     ]
     if "mmf" in rivals(options):
         own["model_config"]["visual_bert"] = rival_settings(options.workload, config)
-        config_of_mmf = f"config={write_config(folder / 'mmf.yaml', config_file, {**own, **RIVAL})}"
-        contenders += [
-            Contender(
-                f"mmf_{name}", [config_of_mmf, *arguments, *chosen], mmf_run(options.mmf_python or sys.executable)
-            )
-            for name, chosen in modes_of_mmf(dtypes, torch.cuda.is_available()).items()
-        ]
+        for mode in modes_of_mmf(dtypes, torch.cuda.is_available()):
+            settings = {**own, **RIVAL, "training": {**RIVAL["training"], **MODES_OF_MMF[mode]}}
+            config_of_mmf = f"config={write_config(folder / f'mmf_{mode}.yaml', config_file, settings)}"
+            program_of_mmf = mmf_run(options.mmf_python or sys.executable)
+            contenders.append(Contender(f"mmf_{mode}", [config_of_mmf, *arguments], program_of_mmf))
     if "hf" in rivals(options):
         loop = [sys.executable, "-m", "mmf_visualbert.benchmark.transformers_run", options.workload]
         of_mmf = ("training.max_updates=", "run_type=")  # keys that no yaml of ours has
@@ -149,10 +148,10 @@ def prepare(options: argparse.Namespace, folder: Path) -> list[Contender]:
     return contenders
 
 
-def modes_of_mmf(dtypes: Sequence[str], on_gpu: bool) -> dict[str, list[str]]:
-    """In what MMF's own model runs, with its arguments: fp32, and on a GPU fp16 where less than fp32 is asked for."""
-    fp16 = {"fp16": ["training.fp16=true"]} if on_gpu and "bf16" in dtypes else {}
-    return {**({"fp32": []} if "fp32" in dtypes or not fp16 else {}), **fp16}
+def modes_of_mmf(dtypes: Sequence[str], on_gpu: bool) -> list[str]:
+    """In what MMF's own model runs: fp32, and on a GPU fp16 where less than fp32 is asked for."""
+    fp16 = on_gpu and "bf16" in dtypes
+    return [*(["fp32"] if "fp32" in dtypes or not fp16 else []), *(["fp16"] if fp16 else [])]
 
 
 def write_data(options: argparse.Namespace, config: DictConfig, folder: Path) -> dict[str, Any]:

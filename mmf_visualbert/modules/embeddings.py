@@ -103,7 +103,10 @@ class VisualBertEmbeddings(nn.Module):
                 f"the region features have {regions.features.size(-1)} dimensions, but the model's region_dimension is "
                 f"{dimension}; set region_dimension to what the feature store holds"
             )
-        projected = self.visual_projection(regions.features.to(self.visual_projection.weight.dtype))
+        features = regions.features
+        if not torch.is_autocast_enabled(features.device.type):  # which takes them as they are stored
+            features = features.to(self.visual_projection.weight.dtype)
+        projected = self.visual_projection(features)
         constant = self.visual_position_embeddings.weight[0]
         sums = projected + self.visual_token_type_embeddings(regions.segments) + constant
         copies = texts_per_image(texts, regions.features.size(0))

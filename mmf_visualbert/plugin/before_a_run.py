@@ -4,6 +4,7 @@ import functools
 from types import ModuleType
 from typing import Any
 
+from mmf_visualbert.errors import InputError
 from mmf_visualbert.plugin.configuration import MODEL, plain
 from mmf_visualbert.plugin.loggers import check_loggers
 from mmf_visualbert.plugin.parts_of_config import check_parts
@@ -28,6 +29,7 @@ def check_before_a_run(configuration: ModuleType) -> str | None:
             take_pretrained(config)
         upgraded = upgrade(self, config)
         if config.get("model") == MODEL:
+            refuse_fp16(config)
             check_parts(plain(config))
             if check_datasets_of_parts(plain(config)):
                 prepare(config)
@@ -38,3 +40,16 @@ def check_before_a_run(configuration: ModuleType) -> str | None:
 
     cls.upgrade = upgrade_and_check
     return "MMF would begin anew where there is nothing to resume"
+
+
+def refuse_fp16(config: Any) -> None:
+    """MMF's own switch for half precision does nothing for our model, whose own is `precision`.
+
+    Raises:
+        InputError: where it is on.
+    """
+    if config.training.get("fp16"):
+        raise InputError(
+            "training.fp16 is MMF's switch for models that leave their types to it; "
+            "set model_config.visualbert.precision=bf16 in its place"
+        )

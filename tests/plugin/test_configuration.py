@@ -119,6 +119,7 @@ def test_what_only_the_other_mmf_reads_is_refused(configure, yaml):
         with pytest.raises(InputError, match=r"fp16.*precision.*update_frequency"):
             configure(f"config={path}")
     else:
+        path = yaml({"training": {"update_frequency": 2}})
         assert configure(f"config={path}").get_config().training.update_frequency == 2
 
 
@@ -166,3 +167,9 @@ def test_a_yaml_that_is_missing_or_broken_is_told_in_one_sentence(configure, tmp
     with pytest.raises(InputError, match=r"broken.yaml.* no valid yaml") as error:
         configure(f"config={broken}")
     assert "\n" not in str(error.value)
+
+
+def test_mmf_s_switch_for_half_precision_is_refused(configure):
+    """On a GPU main would scale the losses of a model that computes in fp32; the release knows no such key."""
+    with pytest.raises(InputError, match=r"training.fp16.*model_config\.visualbert\.precision"):
+        configure(f"config={WORDS}", "training.fp16=true").get_config()
