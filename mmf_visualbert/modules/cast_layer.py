@@ -74,11 +74,25 @@ class CastWeights(NamedTuple):
 GROUPS = (3, 1, 1, 1)
 
 
+def maps_of(layer: "Layer") -> list[nn.Linear]:
+    """A layer's linear maps: of query, key and value, and the three that follow attention."""
+    own = layer.attention.self
+    after = [layer.attention.output.dense, layer.intermediate.dense, layer.output.dense]
+    return [own.query, own.key, own.value, *after]
+
+
+def is_plain(layer: "Layer") -> bool:
+    """Whether a layer's maps are torch's own and nothing listens to them: an adapter in place of one, or a hook, is not
+    to be passed by.
+    """
+    return all(
+        type(each) is nn.Linear and not each._forward_hooks and not each._forward_pre_hooks for each in maps_of(layer)
+    )
+
+
 def weights_of(layer: "Layer", kind: torch.dtype) -> CastWeights:
     """A layer's weights and biases in this type."""
-    own = layer.attention.self
-    maps: list[nn.Linear] = [own.query, own.key, own.value]
-    maps += [layer.attention.output.dense, layer.intermediate.dense, layer.output.dense]
+    maps = maps_of(layer)
     weights = (*(each.weight for each in maps), *(each.bias for each in maps))
     return CastWeights(*CastTogether.apply(kind, GROUPS + GROUPS, *weights))
 

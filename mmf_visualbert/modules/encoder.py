@@ -45,7 +45,7 @@ class Layer(nn.Module):
 
     def forward(self, states: Tensor, layout: Layout, chosen: Chosen | None = None) -> LayerOutput:
         """States -> states, or chosen states where only those are wanted; see `Layout` for their shapes."""
-        if casts(states.device):
+        if casts(states.device) and cast_layer.is_plain(self):
             kind = torch.get_autocast_dtype(states.device.type)
             return LayerOutput(*cast_layer.forward(self, states, layout, chosen, kind))
         attention = self.attention.self

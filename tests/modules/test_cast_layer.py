@@ -39,6 +39,35 @@ def test_a_layer_is_that_of_autocast(attention, fusion, monkeypatch):
             torch.testing.assert_close(ours, theirs, atol=0.03 * float(theirs.detach().abs().max()) + 0.05, rtol=0.02)
 
 
+class Doubling(torch.nn.Linear):
+    """As an adapter has it: a map with more to it than its weight."""
+
+    def forward(self, states):
+        return 2 * super().forward(states)
+
+
+def hooked(own):
+    own.value.register_forward_hook(lambda module, given, output: 2 * output)
+
+
+def replaced(own):
+    doubling = Doubling(32, 32)
+    doubling.load_state_dict(own.value.state_dict())
+    own.value = doubling
+
+
+@pytest.mark.parametrize("change", [hooked, replaced])
+def test_an_adapter_is_not_passed_by(change, monkeypatch):
+    monkeypatch.setattr(encoder, "casts", lambda device: True)
+    model, given = tiny(), ragged()
+    with torch.autocast("cpu", torch.bfloat16):
+        before = model(*given).pooled
+        change(model.encoder.layers[0].attention.self)
+        after = model(*given).pooled
+        monkeypatch.setattr(encoder, "casts", lambda device: False)
+        assert torch.equal(after, model(*given).pooled) and not torch.allclose(before, after, atol=0.01)
+
+
 def test_casting_together_is_casting_each():
     weights = [torch.randn(3, 4), torch.randn(2, 4), torch.randn(5), torch.randn(1, 2)]
     weights = [weight.requires_grad_() for weight in weights]
