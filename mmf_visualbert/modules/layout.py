@@ -17,6 +17,7 @@ from mmf_visualbert.modules.attention import Kernel
 from mmf_visualbert.modules.inputs import RegionInputs, TextInputs
 from mmf_visualbert.modules.lengths import Lengths
 from mmf_visualbert.modules.on_host import to_device
+from mmf_visualbert.modules.packed_attention import PackedStates
 from mmf_visualbert.modules.packed_kernels import kernel_for
 
 
@@ -152,7 +153,7 @@ class Packed:
         """See `Layout`. It never gives weights."""
         query_lengths = self.lengths if chosen is None else chosen.counts
         kernel = kernel_for(query.device, query.dtype, dropout)
-        return kernel(query, key, value, query_lengths, self.lengths, num_heads, dropout), None
+        return kernel(PackedStates(query, key, value, query_lengths, self.lengths, num_heads), dropout), None
 
 
 def place(states: Tensor, chosen: Chosen, shape: Sequence[int]) -> Tensor:

@@ -8,7 +8,7 @@ Shapes: N tokens of B sequences, M queries of the same B sequences, H = heads * 
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,26 +17,34 @@ from torch.autograd.function import once_differentiable
 from mmf_visualbert.modules.dropout import keep_mask, keep_scale
 
 
-def packed_attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    query_lengths: Sequence[int],
-    lengths: Sequence[int],
-    num_heads: int,
-    dropout: float = 0.0,
-) -> Tensor:
-    """softmax(q k^T / sqrt(d)) v of each sequence's queries over the same sequence's tokens, (M, H).
+class PackedStates(NamedTuple):
+    """What attention is computed of.
 
-    Args:
+    Attributes:
         query: (M, H).
         key: (N, H).
         value: (N, H).
         query_lengths: queries of each sequence, M in all.
         lengths: tokens of each sequence, N in all.
         num_heads: attention heads.
+    """
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    query_lengths: Sequence[int]
+    lengths: Sequence[int]
+    num_heads: int
+
+
+def packed_attention(states: PackedStates, dropout: float = 0.0) -> Tensor:
+    """softmax(q k^T / sqrt(d)) v of each sequence's queries over the same sequence's tokens, (M, H).
+
+    Args:
+        states: packed.
         dropout: probability, below 1, of dropping a weight.
     """
+    query, key, value, query_lengths, lengths, num_heads = states
     return PackedAttention.apply(query, key, value, tuple(query_lengths), tuple(lengths), num_heads, dropout)
 
 

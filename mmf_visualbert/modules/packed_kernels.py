@@ -1,6 +1,6 @@
 """Attention over packed sequences on GPUs: the kernels that there are, and a probe that says which of them is right.
 
-Each has the signature of `packed_attention.packed_attention`, which is the CPU's. `padded` is their slow twin: it pads,
+Each is called as `packed_attention.packed_attention` is, which is the CPU's. `padded` is their slow twin: it pads,
 and hands what it made to torch's fused attention. A kernel is taken where it gives what the twin gives.
 
 Shapes: N tokens of B sequences, M queries of the same B sequences, H = heads * d hidden size.
@@ -21,29 +21,21 @@ from torch.nn import functional
 from mmf_visualbert.compat.optional import is_installed
 from mmf_visualbert.modules.lengths import Lengths
 from mmf_visualbert.modules.on_host import to_device
-from mmf_visualbert.modules.packed_attention import packed_attention
+from mmf_visualbert.modules.packed_attention import PackedStates, packed_attention
 
 logger = logging.getLogger(__name__)
 
-PackedKernel = Callable[[Tensor, Tensor, Tensor, Sequence[int], Sequence[int], int, float], Tensor]
+PackedKernel = Callable[[PackedStates, float], Tensor]
 # A kernel adds in another order than its twin, and both round to the same type.
 TIMES_THE_ERROR = 4.0
 LENGTHS, QUERIES, HEADS, WIDTH, RATE = (37, 5, 64), (37, 0, 2), 4, 64, 0.25
 
 
-def padded(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    query_lengths: Sequence[int],
-    lengths: Sequence[int],
-    num_heads: int,
-    dropout: float = 0.0,
-) -> Tensor:
+def padded(states: PackedStates, dropout: float = 0.0) -> Tensor:
     """The slow twin: (M, H), by way of (B, heads, longest, d) and a mask."""
-    queried, mask = (_mask(counts, query.device) for counts in (query_lengths, lengths))
+    queried, mask = (_mask(counts, states.query.device) for counts in (states.query_lengths, states.lengths))
     query, key, value = (
-        _pad(states, places, num_heads) for states, places in ((query, queried), (key, mask), (value, mask))
+        _pad(each, places, states.num_heads) for each, places in zip(states[:3], (queried, mask, mask), strict=True)
     )
     context = functional.scaled_dot_product_attention(
         query, key, value, attn_mask=mask.there[:, None, None, :], dropout_p=dropout
@@ -69,105 +61,63 @@ def _pad(states: Tensor, places: _Places, num_heads: int) -> Tensor:
     return filled.view(*places.there.shape, num_heads, -1).transpose(1, 2)
 
 
-def nested(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    query_lengths: Sequence[int],
-    lengths: Sequence[int],
-    num_heads: int,
-    dropout: float = 0.0,
-) -> Tensor:
+def nested(states: PackedStates, dropout: float = 0.0) -> Tensor:
     """torch's fused attention on nested tensors, with dropout in training. (M, H)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch's, that nested tensors are a prototype
         query, key, value = (
             torch.nested.nested_tensor_from_jagged(
-                states.unflatten(1, (num_heads, -1)), offsets, min_seqlen=min(counts), max_seqlen=max(counts)
+                each.unflatten(1, (states.num_heads, -1)), offsets, min_seqlen=min(counts), max_seqlen=max(counts)
             ).transpose(1, 2)
-            for states, offsets, counts in _with_offsets(query, key, value, query_lengths, lengths)
+            for each, offsets, counts in _with_offsets(states)
         )
         context = functional.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
         return context.transpose(1, 2).values().flatten(1)
 
 
-def _with_offsets(
-    query: Tensor, key: Tensor, value: Tensor, query_lengths: Sequence[int], lengths: Sequence[int]
-) -> Iterator[tuple[Tensor, Tensor, Sequence[int]]]:
+def _with_offsets(states: PackedStates) -> Iterator[tuple[Tensor, Tensor, Sequence[int]]]:
     """The three with their offsets; key and value share one tensor of them, as nested tensors of one shape have to."""
+    query, key, value, query_lengths, lengths, _ = states
     shared = Lengths.of(lengths).offsets(key.device, torch.int64)
     yield query, Lengths.of(query_lengths).offsets(query.device, torch.int64), query_lengths
     yield key, shared, lengths
     yield value, shared, lengths
 
 
-def varlen(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    query_lengths: Sequence[int],
-    lengths: Sequence[int],
-    num_heads: int,
-    dropout: float = 0.0,
-) -> Tensor:
+def varlen(states: PackedStates, dropout: float = 0.0) -> Tensor:
     """torch's attention for sequences of unequal length, which has no dropout. (M, H)."""
     if dropout:
         raise RuntimeError("varlen_attn has no dropout")
     attend = importlib.import_module("torch.nn.attention.varlen").varlen_attn
-    return attend(*_unpadded(query, key, value, query_lengths, lengths, num_heads)).flatten(1)
+    return attend(*_unpadded(states)).flatten(1)
 
 
-def flash(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    query_lengths: Sequence[int],
-    lengths: Sequence[int],
-    num_heads: int,
-    dropout: float = 0.0,
-) -> Tensor:
+def flash(states: PackedStates, dropout: float = 0.0) -> Tensor:
     """The package flash-attn's, with dropout in training. (M, H)."""
     attend = importlib.import_module("flash_attn").flash_attn_varlen_func
-    return attend(*_unpadded(query, key, value, query_lengths, lengths, num_heads), dropout_p=dropout).flatten(1)
+    return attend(*_unpadded(states), dropout_p=dropout).flatten(1)
 
 
-def _unpadded(
-    query: Tensor, key: Tensor, value: Tensor, query_lengths: Sequence[int], lengths: Sequence[int], num_heads: int
-) -> tuple[Any, ...]:
+def _unpadded(states: PackedStates) -> tuple[Any, ...]:
     """What flash-attn and torch's own kernels of its kind take: states by head, offsets, longest."""
-    split = (states.unflatten(1, (num_heads, -1)) for states in (query, key, value))
-    offsets = (Lengths.of(counts).offsets(query.device, torch.int32) for counts in (query_lengths, lengths))
-    return (*split, *offsets, max(query_lengths), max(lengths))
+    split = (each.unflatten(1, (states.num_heads, -1)) for each in states[:3])
+    lengths = (states.query_lengths, states.lengths)
+    offsets = (Lengths.of(counts).offsets(states.query.device, torch.int32) for counts in lengths)
+    return (*split, *offsets, *map(max, lengths))
 
 
-def torch_flash(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    query_lengths: Sequence[int],
-    lengths: Sequence[int],
-    num_heads: int,
-    dropout: float = 0.0,
-) -> Tensor:
+def torch_flash(states: PackedStates, dropout: float = 0.0) -> Tensor:
     """The kernel that `nested` comes to in bf16, without nested tensors around it, whose making takes the CPU longer
     than the GPU takes to attend. (M, H).
     """
-    given = _unpadded(query, key, value, query_lengths, lengths, num_heads)
+    given = _unpadded(states)
     return torch.ops.aten._flash_attention_forward(*given, dropout, False, False)[0].flatten(1)
 
 
-def torch_efficient(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    query_lengths: Sequence[int],
-    lengths: Sequence[int],
-    num_heads: int,
-    dropout: float = 0.0,
-) -> Tensor:
+def torch_efficient(states: PackedStates, dropout: float = 0.0) -> Tensor:
     """The kernel that `nested` comes to in fp32, likewise. (M, H)."""
-    given = _unpadded(query, key, value, query_lengths, lengths, num_heads)
-    query, key, value = (states.unsqueeze(0) for states in given[:3])
+    given = _unpadded(states)
+    query, key, value = (each.unsqueeze(0) for each in given[:3])
     for_backward = torch.is_grad_enabled()
     found = torch.ops.aten._efficient_attention_forward(query, key, value, None, *given[3:], dropout, 0, for_backward)
     return found[0].squeeze(0).flatten(1)
@@ -241,7 +191,7 @@ def _results(
 ) -> list[Tensor]:
     """The context and the three gradients, in float64 on the CPU."""
     query, key, value = (states.to(device, kind, copy=True).requires_grad_() for states in given)
-    context = kernel(query, key, value, QUERIES, LENGTHS, HEADS, 0.0)
+    context = kernel(PackedStates(query, key, value, QUERIES, LENGTHS, HEADS), 0.0)
     gradients = torch.autograd.grad(context, (query, key, value), above.to(device, kind))
     return [found.detach().cpu().double() for found in (context, *gradients)]
 
@@ -251,7 +201,8 @@ def _fault_of_dropout(
 ) -> str | None:
     """Of values that are all 1, weights that are dropped and scaled up give 1 on average, and not each 1."""
     query, key, value = (states.to(device, kind) for states in given)
-    context = kernel(query[: sum(LENGTHS)] * 0.1, key, torch.ones_like(value), QUERIES, LENGTHS, HEADS, RATE)
+    states = PackedStates(query * 0.1, key, torch.ones_like(value), QUERIES, LENGTHS, HEADS)
+    context = kernel(states, RATE)
     one = context.detach().float()
     mean, spread = float(one.mean()), float(one.std())
     if not abs(mean - 1) < 0.1 or spread < 0.01:

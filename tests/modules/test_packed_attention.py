@@ -6,7 +6,7 @@ import torch
 from mmf_visualbert.modules import dropout as dropout_module
 from mmf_visualbert.modules import packed_attention as attention_module
 from mmf_visualbert.modules.dropout import CheapDropout, Dropout, keep_mask, keep_scale
-from mmf_visualbert.modules.packed_attention import packed_attention
+from mmf_visualbert.modules.packed_attention import PackedStates, packed_attention
 
 
 def slow(query, key, value, query_lengths, lengths, heads, keeps=None, scale=1.0):
@@ -37,7 +37,7 @@ def test_attention_and_its_gradient(query_lengths, rate, monkeypatch):
     keeps = [keep_mask((2, m, n), rate) for m, n in zip(query_lengths, lengths, strict=True)]
     handed_out = iter(keeps)
     monkeypatch.setattr(attention_module, "keep_mask", lambda shape, probability: next(handed_out))
-    fast = packed_attention(query, key, value, query_lengths, lengths, 2, rate)
+    fast = packed_attention(PackedStates(query, key, value, query_lengths, lengths, 2), rate)
     expected = slow(query, key, value, query_lengths, lengths, 2, keeps, keep_scale(rate))
     torch.testing.assert_close(fast, expected)
     above = torch.randn_like(fast)
@@ -49,10 +49,10 @@ def test_attention_and_its_gradient(query_lengths, rate, monkeypatch):
 
 def test_sequences_do_not_see_each_other():
     query, key, value = states(5, 5, 5)
-    before = packed_attention(query, key, value, [2, 3], [2, 3], 2)
+    before = packed_attention(PackedStates(query, key, value, [2, 3], [2, 3], 2))
     changed = value.detach().clone()
     changed[3] += 1
-    after = packed_attention(query, key, changed, [2, 3], [2, 3], 2)
+    after = packed_attention(PackedStates(query, key, changed, [2, 3], [2, 3], 2))
     assert torch.equal(before[:2], after[:2]) and not torch.equal(before[2:], after[2:])
 
 

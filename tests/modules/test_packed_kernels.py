@@ -5,7 +5,7 @@ import torch
 from tiny_model import joint, ragged, tiny
 
 from mmf_visualbert.modules import layout, packed_kernels
-from mmf_visualbert.modules.packed_attention import packed_attention
+from mmf_visualbert.modules.packed_attention import PackedStates, packed_attention
 from mmf_visualbert.modules.packed_kernels import chosen_kernel, kernel_for, nested, padded, why_not
 
 CPU = torch.device("cpu")
@@ -19,7 +19,7 @@ def test_context_and_gradients(kernel, query_lengths):
     above = torch.randn(rows[0], 8, dtype=torch.float64)
     results = []
     for each in (kernel, packed_attention):
-        context = each(*given, query_lengths, lengths, 2, 0.0)
+        context = each(PackedStates(*given, query_lengths, lengths, 2), 0.0)
         results.append([context, *torch.autograd.grad(context, given, above)])
     for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs)
@@ -92,10 +92,10 @@ def less_gradient(states):
 
 
 WRONG = {
-    "context": lambda q, k, v, *rest: nested(q, k, v, *rest) * 1.01,
-    "gradient of query": lambda q, k, v, *rest: nested(less_gradient(q), k, v, *rest),
-    "gradient of value": lambda q, k, v, *rest: nested(q, k, less_gradient(v), *rest),
-    "dropout of ones": lambda q, k, v, *rest: nested(q, k, v, *rest[:-1], 0.0),
+    "context": lambda states, dropout: nested(states, dropout) * 1.01,
+    "gradient of query": lambda states, dropout: nested(states._replace(query=less_gradient(states.query)), dropout),
+    "gradient of value": lambda states, dropout: nested(states._replace(value=less_gradient(states.value)), dropout),
+    "dropout of ones": lambda states, dropout: nested(states, 0.0),
 }
 
 
