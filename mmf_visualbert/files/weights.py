@@ -25,7 +25,11 @@ _EXPANDED = 2 << 30  # bytes that its tensors may have beyond that
 
 
 def read_torch(
-    file: str | Path | IO[bytes], map_location: Any = "cpu", refusal: str | None = None, allowed: Sequence[Any] = ()
+    file: str | Path | IO[bytes],
+    map_location: Any = "cpu",
+    refusal: str | None = None,
+    allowed: Sequence[Any] = (),
+    mapped: bool = False,
 ) -> Any:
     """What torch saved: tensors, plain containers, numpy's numbers, which a best metric's value may be, and omegaconf's
     lists, which come as plain ones.
@@ -35,6 +39,7 @@ def read_torch(
         map_location: as `torch.load` takes it.
         allowed: functions that may stand in the file, and could be called with anything that does.
         refusal: what the sentence about a file that does not load says first of it, as "cannot be read as weights".
+        mapped: leave tensors in the file until they are used, for who needs a few of them and lets go of the rest soon.
 
     Raises:
         InputError: where there is none, it is something else, empty or cut off, holds other Python objects, or tensors
@@ -54,7 +59,8 @@ def read_torch(
                 warnings.catch_warnings(),
             ):
                 warnings.simplefilter("ignore")  # torch's, about files that it is about to refuse
-                content = torch.load(stream, map_location=map_location, weights_only=True)
+                source = name if mapped and head.startswith(_ZIP) else stream
+                content = torch.load(source, map_location=map_location, weights_only=True, mmap=source is name)
             _refuse_expanded(content, size)
             content = omegaconf_values.plain(content)
         except (OSError, MemoryError, torch.OutOfMemoryError):

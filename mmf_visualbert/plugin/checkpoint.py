@@ -11,6 +11,7 @@ from mmf_visualbert.compat.replace import replace
 from mmf_visualbert.compat.training import batches_of_epoch
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.plugin.configuration import MODEL
+from mmf_visualbert.plugin.torch_load import weights_alone
 
 logger = logging.getLogger(__name__)
 EXAMPLES = 3
@@ -114,7 +115,9 @@ def guard_loading(checkpoint: ModuleType) -> str | None:
         pretrained = options.get("load_pretrained", False) and not force
         mapping = dict(self.config.checkpoint.pretrained_state_mapping) if pretrained else {}
         self._visualbert_loading = (str(file), mapping, force)
-        load(self, file, force=force, **options)
+        # What does not train, and what brings the best weights back at the end of a training, needs no optimizer.
+        with weights_alone(force or "train" not in self.config.run_type):
+            load(self, file, force=force, **options)
         if self.config.model == MODEL and not force and str(file) == str(self.config.checkpoint.resume_file):
             refuse_finished_run(self, str(file))
 

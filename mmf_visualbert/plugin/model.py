@@ -56,6 +56,11 @@ class VisualBERT(BaseModel):
         if config.get("pretrained"):
             start_from(self, config["pretrained"])
 
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **options: Any) -> Any:
+        """As torch's own. MMF copies all weights first, to give names of old versions their new ones, which ours have
+        not."""
+        return nn.Module.load_state_dict(self, state_dict, *args, **options)
+
     def init_losses(self) -> None:
         """MMF's losses, each for the data sets that the config names for it."""
         super().init_losses()

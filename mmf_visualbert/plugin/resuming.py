@@ -117,7 +117,7 @@ def refuse_other_run(path: Path, config: Any) -> None:
     """
     if damage(path) is not None:
         return
-    stored = load_checkpoint(path).get("config")
+    stored = load_checkpoint(path, mapped=True).get("config")
     if not isinstance(stored, Mapping):
         return  # of another program; its weights are compared when they are loaded
     model = OmegaConf.to_container(config.model_config[config.model], resolve=True)

@@ -125,7 +125,7 @@ def keep_previous(current: Path, run: str | None) -> None:
 def run_of(path: Path) -> str | None:
     """The run that a checkpoint says it is of."""
     try:
-        return read_torch(path).get(progress.SECTION, {}).get("run")
+        return read_torch(path, mapped=True).get(progress.SECTION, {}).get("run")
     except InputError:
         return None
 

@@ -1,7 +1,10 @@
 """torch as MMF's checkpoints see it: loading is safe with files from others, and saving is whole or not at all."""
 
+import contextlib
 import os
 import zipfile
+from collections.abc import Iterator
+from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
@@ -32,7 +35,7 @@ class TorchOfCheckpoints:
     @staticmethod
     def load(file: Any, map_location: Any = None, **options: Any) -> Any:
         """As `load_checkpoint`."""
-        return load_checkpoint(file, map_location)
+        return load_checkpoint(file, map_location, _mapped.get())
 
     @staticmethod
     def save(content: Any, path: Any, *options: Any) -> None:
@@ -40,12 +43,30 @@ class TorchOfCheckpoints:
         WRITER.write(content, path)
 
 
-def load_checkpoint(file: Any, map_location: Any = None) -> Any:
+_mapped: ContextVar[bool] = ContextVar("mapped", default=False)
+
+
+@contextlib.contextmanager
+def weights_alone(wanted: bool = True) -> Iterator[None]:
+    """Whoever loads a checkpoint meanwhile wants its weights: the optimizer's state, twice as large, stays on the disk.
+
+    Args:
+        wanted: whether that is so.
+    """
+    before = _mapped.set(wanted)
+    try:
+        yield
+    finally:
+        _mapped.reset(before)
+
+
+def load_checkpoint(file: Any, map_location: Any = None, mapped: bool = False) -> Any:
     """Load a checkpoint that holds weights, numbers and plain containers, and the one function of MMF's schedule.
 
     Args:
         file: path, or an open file.
         map_location: as `torch.load` takes it.
+        mapped: as `read_torch` takes it.
 
     Raises:
         InputError: where the file is no checkpoint, is cut off or damaged, or holds other Python objects.
@@ -54,7 +75,7 @@ def load_checkpoint(file: Any, map_location: Any = None) -> Any:
         lr_lambda_update,  # a number of numbers, which MMF's pythia schedule names in its state
     )
 
-    content = read_torch(file, map_location, allowed=[lr_lambda_update])
+    content = read_torch(file, map_location, allowed=[lr_lambda_update], mapped=mapped)
     name = str(file if isinstance(file, str | os.PathLike) else file.name)
     if zipfile.is_zipfile(name) and (wrong := damage(name)):  # torch itself does not look at its checksums
         raise InputError(f"{name} {wrong}; copy or download it again, or give an earlier checkpoint")

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
+
 from mmf_visualbert.compat.distributed import rank, synchronize
 from mmf_visualbert.compat.replace import replace
 from mmf_visualbert.errors import InputError
@@ -46,10 +48,18 @@ def go_on_from_whole(checkpoint: ModuleType) -> str | None:
     def restore_whole(self: Any) -> None:
         if self.config.model == MODEL:
             mend_on_first(self, BEST)
+            make_room(self.trainer.optimizer)
         restore(self)
 
     replace(cls, load_state_dict=load_whole, restore=restore_whole)
     return "MMF would not go on from a folder whose last checkpoint is cut off"
+
+
+def make_room(optimizer: torch.optim.Optimizer) -> None:
+    """Lets go of gradients and state, three times as large as the weights: no update follows, and the best one's state
+    takes its place."""
+    optimizer.zero_grad(set_to_none=True)
+    optimizer.state.clear()
 
 
 def mend_on_first(checkpoint: Any, name: str) -> bool:
@@ -105,10 +115,10 @@ def latest_whole(folder: Path, prefix: str) -> Path | None:
     if damage(previous) is not None:
         written = sorted([*models, folder / f"{prefix}{BEST}"], key=lambda path: path.exists() and path.stat().st_mtime)
         return next((path for path in reversed(written) if damage(path) is None), None)
-    before = load_checkpoint(str(previous))
+    before = load_checkpoint(str(previous), mapped=True)
     for path in sorted(models, key=number, reverse=True):
         if number(path) > before["num_updates"] and damage(path) is None:
-            content = load_checkpoint(str(path))
+            content = load_checkpoint(str(path), mapped=True)
             if content.get(SECTION, {}).get("run") == before.get(SECTION, {}).get("run"):
                 return path
     return previous
@@ -124,7 +134,7 @@ def best_again(folder: Path, prefix: str) -> Path | None:
     """The checkpoint of the update that current.ckpt says was the best."""
     current = folder / f"{prefix}{CURRENT}"
     if damage(current) is None:
-        path = folder / "models" / f"model_{load_checkpoint(str(current)).get('best_update')}.ckpt"
+        path = folder / "models" / f"model_{load_checkpoint(str(current), mapped=True).get('best_update')}.ckpt"
         if damage(path) is None:
             return path
     return None

@@ -1,17 +1,19 @@
 """What a checkpoint and our model have in common is reported, and a checkpoint that does not fit is refused."""
 
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from mmf.utils import checkpoint
 from mmf.utils.general import lr_lambda_update
 from omegaconf import OmegaConf
 
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.plugin.checkpoint import compare
-from mmf_visualbert.plugin.torch_load import load_checkpoint
+from mmf_visualbert.plugin.torch_load import TorchOfCheckpoints, load_checkpoint, weights_alone
 
 PRETRAINED = "checkpoint.resume_pretrained=True"
 
@@ -134,12 +136,13 @@ def test_a_file_that_is_not_there(run_words):
         run_words("checkpoint.resume_file=nowhere.ckpt")
 
 
+@pytest.mark.parametrize("mapped", [False, True])
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"these are words, not weights"])
-def test_a_file_that_is_no_checkpoint(tmp_path, content):
+def test_a_file_that_is_no_checkpoint(tmp_path, content, mapped):
     path = tmp_path / "cut.ckpt"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"cut\.ckpt is not a checkpoint, or was cut off") as error:
-        load_checkpoint(str(path))
+        load_checkpoint(str(path), mapped=mapped)
     assert "\n" not in str(error.value)
 
 
@@ -151,18 +154,64 @@ def test_a_checkpoint_that_is_cut_off(finished, tmp_path, run_words):
         run_words(f"checkpoint.resume_file={cut}", PRETRAINED, save="second")
 
 
-def test_objects_of_others_are_not_loaded(tmp_path):
+@pytest.mark.parametrize("mapped", [False, True])
+def test_objects_of_others_are_not_loaded(tmp_path, mapped):
     path = tmp_path / "theirs.ckpt"
     torch.save({"model": {}, "config": Object()}, path)
     with pytest.raises(InputError, match=r"theirs\.ckpt holds Python objects \(.*Object\)"):
-        load_checkpoint(str(path))
+        load_checkpoint(str(path), mapped=mapped)
 
 
-def test_numbers_of_numpy_are_loaded(tmp_path):
+@pytest.mark.parametrize("mapped", [False, True])
+def test_numbers_of_numpy_are_loaded(tmp_path, mapped):
     path = tmp_path / "numbers.ckpt"
     torch.save({"best_metric_value": np.float64(0.5), "n": np.int64(3), "f": np.float32(2)}, path)
     with open(path, "rb") as file:
-        assert load_checkpoint(file) == {"best_metric_value": 0.5, "n": 3, "f": 2.0}
+        assert load_checkpoint(file, mapped=mapped) == {"best_metric_value": 0.5, "n": 3, "f": 2.0}
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_weights_that_stay_in_the_file_are_the_same_and_never_change_it(tmp_path, packed):
+    path, model = tmp_path / "a.ckpt", {"w": torch.randn(70, 30), "h": torch.randn(9).half()}
+    torch.save({"model": model, "n": 3}, path, _use_new_zipfile_serialization=packed)
+    before, loaded = path.read_bytes(), load_checkpoint(str(path), mapped=True)
+    assert loaded["n"] == 3 and all(torch.equal(loaded["model"][name], value) for name, value in model.items())
+    loaded["model"]["w"].zero_()
+    assert path.read_bytes() == before and torch.equal(load_checkpoint(str(path))["model"]["w"], model["w"])
+
+
+def test_what_is_not_used_of_a_checkpoint_takes_no_memory(tmp_path):
+    path, many = tmp_path / "a.ckpt", 12 << 20
+    torch.save({"model": {"w": torch.ones(4)}, "optimizer": {"m": torch.ones(many)}}, path)
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    before = resident()
+    with weights_alone():
+        loaded = TorchOfCheckpoints.load(str(path))
+    assert resident() - before < many
+    assert loaded["model"]["w"].sum() == 4 and loaded["optimizer"]["m"].sum() == many
+    assert resident() - before > 3 * many  # of 4 bytes each
+
+
+def test_the_best_weights_come_back_with_their_optimizer_where_its_own_was(run_words, monkeypatch):
+    restored, restore = [], checkpoint.Checkpoint.restore
+
+    def watched(self):
+        restore(self)
+        states = self.trainer.optimizer.state.values()
+        moments = [state["exp_avg"].clone() for state in states]
+        gradients = [weight.grad for weight in self.trainer.model.parameters()]
+        restored.append((dict(self.trainer.model.state_dict()), moments, gradients))
+
+    monkeypatch.setattr(checkpoint.Checkpoint, "restore", watched)
+    best = load_checkpoint(str(run_words() / "best.ckpt"))
+    ((weights, moments, gradients),) = restored
+    assert all(torch.equal(weights[name], value) for name, value in best["model"].items())
+    assert set(gradients) == {None} and len(moments) == len(best["optimizer"]["state"])
+    for moment, kept in zip(moments, best["optimizer"]["state"].values(), strict=True):
+        assert torch.equal(moment, kept["exp_avg"])
 
 
 def test_the_function_that_mmfs_schedule_names_is_loaded(tmp_path):

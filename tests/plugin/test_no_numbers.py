@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.plugin.no_numbers import first_without_number
 
 SHORT = ("training.max_updates=8", "training.checkpoint_interval=1")
 
@@ -68,3 +69,13 @@ def test_a_batch_that_is_passed_over_moves_no_weight(run_words, spoiled):
     saved = run_words("training.max_updates=2", "training.checkpoint_interval=1", "training.skip_bad_samples=99")
     first, second = (torch.load(saved / f"models/model_{n}.ckpt", weights_only=True)["model"] for n in (1, 2))
     assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_weight_that_is_no_number_is_named(value):
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Embedding(0, 3), torch.nn.BatchNorm1d(4))
+    with torch.no_grad():
+        model[0].weight[:2] = torch.tensor([3e38, -3e38, 1.0])
+        assert first_without_number(model.double()) is None and first_without_number(model.float()) is None
+        model[2].running_var[1] = value
+    assert first_without_number(model) == first_without_number(model.bfloat16()) == "2.running_var"
