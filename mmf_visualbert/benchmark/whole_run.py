@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,8 +59,12 @@ class Contender(NamedTuple):
     program: list[str]
 
 
-def run(options: argparse.Namespace) -> dict[str, Any]:
+def run(options: argparse.Namespace, keep: Callable[[dict[str, Any]], None] = lambda found: None) -> dict[str, Any]:
     """Runs every contender as often as asked, in turn, and gives the report.
+
+    Args:
+        options: of the command.
+        keep: gets the report of what is there after each run, so that one that fails loses nothing of the others.
 
     Raises:
         InputError: for a workload without data of its own, or a run that fails.
@@ -74,6 +78,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             for contender in contenders:
                 timed = measure(contender, Path(folder) / f"{contender.label}_{number}", options.updates)
                 found.setdefault(contender.label, []).append(timed)
+                keep(report(options, found))
+    return report(options, found)
+
+
+def report(options: argparse.Namespace, found: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """The figures of the runs that were made, by contender."""
     figures = {label: summary(runs, options.batch) for label, runs in found.items()}
     return {
         "benchmark": "run",
@@ -82,7 +92,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "images": options.images,
         "regions": options.regions,
         "updates": options.updates,
-        "rounds": options.rounds,
+        "rounds": min(len(runs) for runs in found.values()),
         "contenders": figures,
         "ratios": ratios(figures),
     }

@@ -21,6 +21,7 @@ import argparse
 import importlib
 import shlex
 from pathlib import Path
+from typing import Any
 
 from mmf_visualbert.benchmark.workloads import WORKLOADS
 
@@ -171,12 +172,17 @@ def run(options: argparse.Namespace) -> None:
     if "device" in options and options.device is None:
         options.device = "cuda" if torch.cuda.is_available() else "cpu"
     module = importlib.import_module(f"mmf_visualbert.benchmark.{MODULES.get(options.benchmark, options.benchmark)}")
-    steps = (options.benchmark,) if options.benchmark in ("train", "infer") else ()
-    found = module.run(options, *steps)
-    found = {"command": command_line(options), "machine": report.machine(), **found}
+    machine = report.machine()
+
+    def keep(found: dict[str, Any]) -> None:
+        if options.json:
+            write_json(options.json, {"command": command_line(options), "machine": machine, **found})
+
+    beside = {"train": ("train",), "infer": ("infer",), "run": (keep,)}.get(options.benchmark, ())
+    found = module.run(options, *beside)
     print("\n".join(report.lines(found)))
     if options.json:
-        write_json(options.json, found)
+        keep(found)
         print(f"written to {options.json}")
 
 

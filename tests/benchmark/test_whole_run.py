@@ -41,6 +41,26 @@ def test_ours_and_mmf_s_own_learn_from_the_same_made_data(tmp_path):
     assert modules == ["mmf_visualbert.plugin.model", "mmf.models.visual_bert"]
 
 
+def test_a_run_that_fails_loses_nothing_of_the_others(tmp_path, monkeypatch, capsys):
+    timed = {"updates": [{"wall": 2.0, "cpu": 1.0, "data": 0.5, "model": 1.0, "loop": 0.5}] * 2, "first_update": 3.0}
+    timed |= {"peak_mib": 7.0, "torch": "2", "threads": 1}
+
+    def measure(contender, folder, updates):
+        if contender.label == "hf_fp32":
+            raise InputError("the run hf_fp32 ended with code 1")
+        return timed
+
+    monkeypatch.setattr(whole_run, "measure", measure)
+    words = ["benchmark", "run", "--task", "nlvr2", "--against", "mmf,hf", "--updates", "2"]
+    assert main([*words, "--json", str(tmp_path / "f.json"), *SMALL]) == 2
+    assert "hf_fp32 ended with code 1" in capsys.readouterr().err
+    found = json.loads((tmp_path / "f.json").read_text())
+    assert list(found["contenders"]) == ["ours_fp32", "mmf_fp32"] and found["rounds"] == 1
+    assert (
+        found["command"].startswith("visualbert benchmark run") and found["ratios"]["ours_fp32/mmf_fp32"]["time"] == 1
+    )
+
+
 def test_mmf_s_own_is_measured_in_what_it_can():
     assert whole_run.modes_of_mmf(["fp32", "bf16"], on_gpu=False) == ["fp32"]
     assert whole_run.modes_of_mmf(["bf16"], on_gpu=False) == ["fp32"]
