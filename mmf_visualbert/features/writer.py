@@ -81,10 +81,14 @@ class FeatureStoreWriter:
         return bool(key) and self._transaction.cursor().set_key(key.encode())
 
     def keys(self) -> Iterator[str]:
-        """Keys of the records that are there, in LMDB's order."""
-        for name in self._transaction.cursor().iternext(keys=True, values=False):
+        """Keys of the records that are there, in LMDB's order, after what was added was brought to the disk.
+
+        They are read in the file: LMDB's binding would read all records again.
+        """
+        self.commit()
+        for name, _ in whole_pages(str(self.partial), str(self.partial)).entries():
             if name not in records.RESERVED:
-                yield key_text(bytes(name), str(self.partial))
+                yield key_text(name, str(self.partial))
 
     def add(self, key: str, record: RegionRecord) -> None:
         """Adds one image.
@@ -120,8 +124,8 @@ class FeatureStoreWriter:
         Raises:
             InputError: where there is no record, MMF's reader would confuse two keys, or the disk is full.
         """
-        keys = list(self.keys())
         try:
+            keys = list(self.keys())
             if not keys:
                 raise InputError(f"no record was added to {self.path}; a store needs at least one")
             records.check_keys(keys)
