@@ -23,6 +23,7 @@ from mmf_visualbert.benchmark.workloads import WORKLOADS
 from mmf_visualbert.contracts import Dataset
 from mmf_visualbert.datasets.draws import repeatable_draws, seed_from
 from mmf_visualbert.places import project_configs
+from mmf_visualbert.processors.batch_room import batch_room
 from mmf_visualbert.runs import plain, processors_of, read_config
 
 
@@ -76,8 +77,10 @@ def epoch(dataset: Dataset, batch: int, seed: int, number: int) -> float:
         # Processor time, so that what else the machine does is not counted; features lie in memory, so nothing waits.
         start = time.process_time()
         for first in range(0, len(order), batch):
-            samples = [dataset[index] for index in order[first : first + batch]]
-            if batch > 1:
-                for field in samples[0]:
-                    torch.stack([sample[field] for sample in samples])
+            if batch == 1:
+                dataset[order[first]]
+                continue
+            together = order[first : first + batch]
+            with batch_room(len(together)) as room:
+                room.stacked([dataset[index] for index in together])
         return 1e6 * (time.process_time() - start) / len(order)

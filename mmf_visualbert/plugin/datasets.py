@@ -1,6 +1,6 @@
 """Our datasets as MMF's builders and datasets. The only module of this room that imports MMF."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -23,6 +23,8 @@ from mmf_visualbert.plugin.configuration import MODEL
 from mmf_visualbert.plugin.mmf_fields import under_mmf_names
 from mmf_visualbert.plugin.shared_losses import NOT_COUNTED
 from mmf_visualbert.plugin.unread import left_out, names_of_checkpoint, needed, unread
+from mmf_visualbert.plugin.workers import batch_memory
+from mmf_visualbert.processors.batch_room import batch_room
 from mmf_visualbert.yaml_config import container
 
 
@@ -57,6 +59,16 @@ class VisualBERTDataset(BaseDataset):
         if not place.counted:
             sample[NOT_COUNTED] = torch.tensor(True)
         return sample
+
+    def __getitems__(self, places: Sequence[Place | int]) -> list[Sample] | dict[str, Any]:
+        """A batch, which torch's loaders ask for: its regions are read to where they stay.
+
+        For another model the samples alone, which MMF puts together; the slow twin of what it does for ours.
+        """
+        if not self.for_ours:
+            return [self[place] for place in places]
+        with batch_room(len(places), batch_memory) as room:
+            return room.stacked([self[place] for place in places])
 
     def prepare_batch(self, batch: Any) -> SampleList:
         """The batch on the device of the run, with what decides shapes still in the CPU's memory."""

@@ -1,6 +1,7 @@
 """How a loader's worker begins: signals of a scheduler pass it by, and a full /dev/shm does not hold its batches up."""
 
 import logging
+import math
 import os
 import signal
 import threading
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 from torch.multiprocessing.reductions import reduce_tensor
+from torch.utils.data import get_worker_info
 
 from mmf_visualbert.plugin.preemption import SIGNALS
 
@@ -79,6 +81,19 @@ class BatchPickler:
             )
         content = tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
         return of_bytes, (content, tensor.dtype, tuple(tensor.shape))
+
+
+def batch_memory(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """An empty tensor of a batch: in a worker where the training process sees it too, while there is room there.
+
+    Elsewhere a worker's batch is copied once more when it is handed on.
+    """
+    empty = torch.empty(0, dtype=dtype)
+    size = math.prod(shape) * empty.element_size()
+    if get_worker_info() is None or not size or room() <= SPARE + 2 * size:
+        return torch.empty(shape, dtype=dtype)
+    strides = [math.prod(shape[place + 1 :]) for place in range(len(shape))]
+    return empty.set_(torch.UntypedStorage._new_shared(size), 0, shape, strides)
 
 
 def of_bytes(content: bytes, dtype: torch.dtype, shape: tuple[int, ...]) -> torch.Tensor:

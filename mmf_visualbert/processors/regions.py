@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mmf_visualbert.catalog import register
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.processors.batch_room import room_of_sample
 
 if TYPE_CHECKING:
     from mmf_visualbert.features.store import RegionRecord
@@ -83,9 +84,12 @@ class RegionFeatures:
         }
 
     def room(self, dtype: np.dtype, images: int = 1) -> Tensor:
-        """Room for the features of images, (images · R, D), D + 6 with geometry; what is in it has no meaning."""
+        """Room for the features of a sample's images, (images · R, D), D + 6 with geometry.
+
+        What is in it has no meaning. Where a batch is being made, it is their place there.
+        """
         kind = torch.float16 if dtype.itemsize == 2 else torch.float32
-        return torch.empty(images * self.max_regions, self.output_dimension, dtype=kind)
+        return room_of_sample((images * self.max_regions, self.output_dimension), kind)
 
     def finish(self, padded: Tensor, counts: Sequence[int], names: Sequence[str]) -> dict[str, Tensor]:
         """The tensors of images whose features stand in `padded`, one image after the other, and then zeros.

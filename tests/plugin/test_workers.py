@@ -57,3 +57,13 @@ def test_signals_pass_by_and_tensors_arrive(monkeypatch, free):
             )
     assert bool(read[0]["float"].is_shared()) == (free > 0), "by value where there is no room"
     assert signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN
+
+
+def test_memory_of_a_batch_is_shared_by_a_worker_where_there_is_room(monkeypatch):
+    assert not workers.batch_memory((2, 3), torch.float16).is_shared(), "in the training process"
+    monkeypatch.setattr(workers, "get_worker_info", object)
+    for shape, free, shared in (((2, 3), 1 << 40, True), ((2, 3), 0, False), ((0, 3), 1 << 40, False)):
+        monkeypatch.setattr(workers, "room", lambda free=free: free)
+        made = workers.batch_memory(shape, torch.float16).fill_(1)
+        assert made.is_shared() == shared and made.shape == shape and made.is_contiguous()
+        assert made.dtype == torch.float16 and made.sum() == made.numel()
