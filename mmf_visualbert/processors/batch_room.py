@@ -51,10 +51,11 @@ class BatchRoom:
             return values
         if self._whole is not None and self._are_its_rows(values, self._whole):
             return self._whole
-        alike = [value.to(first.dtype) for value in values]  # two stores may have features of two types
+        if any(value.dtype != first.dtype for value in values):  # as features of two stores may be
+            values = [value.to(first.dtype) for value in values]
         if first.nbytes < LARGE:
-            return torch.stack(alike)
-        return torch.stack(alike, out=self.allocate((len(alike), *first.shape), first.dtype))
+            return torch.stack(values)
+        return torch.stack(values, out=self.allocate((len(values), *first.shape), first.dtype))
 
     @staticmethod
     def _are_its_rows(values: list[Tensor], whole: Tensor) -> bool:

@@ -144,15 +144,18 @@ class AnswerVocabulary:
                 that an unanimous "none" is not met by the vocabulary's "0". Training counts by the normalised answers.
         """
         targets = np.zeros(len(self.answers), dtype=np.float32)
-        forms = [clean_answer(answer) for answer in given]
-        if official and len(set(forms)) == 1:
-            index = self._exact.get(forms[0])
+        cleaned, normalized = Counter[str](), Counter[str]()
+        for answer, votes in Counter(given).items():  # each of the different ones once
+            cleaned[clean_answer(answer)] += votes
+            normalized[normalize_answer(answer)] += votes
+        if official and len(cleaned) == 1:
+            index = self._exact.get(next(iter(cleaned)))
             if index is not None:
-                targets[index] = score_of_votes(len(forms), len(forms))
+                targets[index] = score_of_votes(len(given), len(given))
             return torch.from_numpy(targets)
-        for form, votes in Counter(map(normalize_answer, forms)).items():
+        for form, votes in normalized.items():
             for index in self._normalized.get(form, ()):
-                targets[index] = score_of_votes(votes, len(forms))
+                targets[index] = score_of_votes(votes, len(given))
         return torch.from_numpy(targets)
 
     @classmethod

@@ -119,9 +119,12 @@ class VQA2Questions:
     def __getitem__(self, index: int) -> VQA2Question:
         answers = majority = answer_type = None
         if self.annotations is not None:
-            table = self.annotations.table
-            answers = tuple(table[place] for place in self.annotations.answers[index].tolist() if place != NO_ANSWER)
-            majority = table[int(self.annotations.majority[index])]
+            places, table = self.annotations.answers[index].tolist(), self.annotations.table
+            different = {
+                place: table[place] for place in {*places, int(self.annotations.majority[index])} - {NO_ANSWER}
+            }
+            answers = tuple(different[place] for place in places if place != NO_ANSWER)
+            majority = different[int(self.annotations.majority[index])]
             answer_type = ANSWER_TYPES[self.annotations.types[index]]
         return VQA2Question(
             int(self.question_ids[index]),
