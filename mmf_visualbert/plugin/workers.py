@@ -92,8 +92,12 @@ def batch_memory(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
     size = math.prod(shape) * empty.element_size()
     if get_worker_info() is None or not size or room() <= SPARE + 2 * size:
         return torch.empty(shape, dtype=dtype)
+    try:
+        storage = torch.UntypedStorage._new_shared(size)  # taken at once, not only when it is written
+    except RuntimeError:  # another worker has just taken the last
+        return torch.empty(shape, dtype=dtype)
     strides = [math.prod(shape[place + 1 :]) for place in range(len(shape))]
-    return empty.set_(torch.UntypedStorage._new_shared(size), 0, shape, strides)
+    return empty.set_(storage, 0, shape, strides)
 
 
 def of_bytes(content: bytes, dtype: torch.dtype, shape: tuple[int, ...]) -> torch.Tensor:

@@ -67,3 +67,17 @@ def test_memory_of_a_batch_is_shared_by_a_worker_where_there_is_room(monkeypatch
         made = workers.batch_memory(shape, torch.float16).fill_(1)
         assert made.is_shared() == shared and made.shape == shape and made.is_contiguous()
         assert made.dtype == torch.float16 and made.sum() == made.numel()
+
+
+def test_memory_of_a_batch_is_taken_at_once(monkeypatch):
+    monkeypatch.setattr(workers, "get_worker_info", object)
+    made = workers.batch_memory((8, 1 << 20), torch.uint8)
+    file, size = made.untyped_storage()._share_fd_cpu_()
+    assert made.is_shared() and size == 8 << 20 and 512 * os.fstat(file).st_blocks >= size
+
+
+def test_memory_that_another_worker_has_just_taken(monkeypatch):
+    monkeypatch.setattr(workers, "get_worker_info", object)
+    monkeypatch.setattr(workers, "room", lambda: 1 << 60)
+    with pytest.raises(RuntimeError, match="allocate memory"):  # of the process, where it looked next
+        workers.batch_memory((1 << 55,), torch.uint8)
