@@ -4,6 +4,7 @@ visualbert benchmark opening --task vqa --images 130000 --json benchmarks/openin
 
 The split is opened as `mmf_run` opens it, in a process of its own, from official files that are made for it, over a
 store of one region an image. A worker's memory is its proportional set size, in which what it shares counts in parts.
+Pages of files are left out, of which more or fewer are mapped as the system likes, and batches on their way.
 """
 
 import argparse
@@ -76,11 +77,11 @@ def of_workers(dataset: Any) -> float:
     for _ in islice(reading, BATCHES):
         pass
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    return sum(memory(child)["Pss"] for child in children) / max(1, len(children))
+    return sum(memory(child)["Pss_Anon"] for child in children) / max(1, len(children))
 
 
 def memory(process: str) -> dict[str, float]:
-    """MiB of a process, by the kernel's kinds: Pss, Anonymous, ..."""
+    """MiB of a process, by the kernel's kinds: Pss_Anon, Anonymous, ..."""
     lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()[1:]
     return {name: int(rest.split()[0]) / 1024 for name, _, rest in (line.partition(":") for line in lines)}
 
