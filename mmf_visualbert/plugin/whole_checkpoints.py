@@ -1,5 +1,7 @@
 """Which checkpoint a run goes on from: one that is cut off or damaged is named, and the one before is taken."""
 
+import contextlib
+import ctypes
 import functools
 import logging
 import math
@@ -60,6 +62,8 @@ def make_room(optimizer: torch.optim.Optimizer) -> None:
     takes its place."""
     optimizer.zero_grad(set_to_none=True)
     optimizer.state.clear()
+    with contextlib.suppress(AttributeError):  # a C library that is not GNU's gives freed memory back by itself
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def mend_on_first(checkpoint: Any, name: str) -> bool:

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.plugin.checkpoint import compare
 from mmf_visualbert.plugin.torch_load import TorchOfCheckpoints, load_checkpoint, weights_alone
+from mmf_visualbert.plugin.whole_checkpoints import make_room
 
 PRETRAINED = "checkpoint.resume_pretrained=True"
 
@@ -180,13 +181,27 @@ def test_weights_that_stay_in_the_file_are_the_same_and_never_change_it(tmp_path
     assert path.read_bytes() == before and torch.equal(load_checkpoint(str(path))["model"]["w"], model["w"])
 
 
+def resident() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_room_for_the_best_weights_is_given_back_to_the_system():
+    torch.ones(7 << 20)  # GNU's C library keeps what is freed and smaller from now on
+    weights = [torch.nn.Parameter(torch.ones(1 << 20)) for _ in range(20)]
+    optimizer = torch.optim.AdamW(weights)
+    for weight in weights:
+        weight.grad = torch.ones(1 << 20)
+    optimizer.step()
+    kept, before = torch.ones(2 << 20), resident()  # above all that is freed
+    make_room(optimizer)
+    assert before - resident() > 0.9 * 3 * 4 * sum(weight.numel() for weight in weights)
+    assert not optimizer.state and kept.all()
+
+
 def test_what_is_not_used_of_a_checkpoint_takes_no_memory(tmp_path):
     path, many = tmp_path / "a.ckpt", 12 << 20
     torch.save({"model": {"w": torch.ones(4)}, "optimizer": {"m": torch.ones(many)}}, path)
-
-    def resident() -> int:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
     before = resident()
     with weights_alone():
         loaded = TorchOfCheckpoints.load(str(path))
