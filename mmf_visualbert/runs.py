@@ -218,8 +218,17 @@ def read_dataset(run: RunOfModel, split: str) -> Dataset:
     Raises:
         InputError: what the dataset raises.
     """
-    section = plain(run.config, f"dataset_config.{run.dataset}")
-    return catalog.get("dataset", run.dataset)(section, split, processors_of(section))
+    return open_dataset(run.config, run.dataset, split)
+
+
+def open_dataset(config: DictConfig, name: str, split: str) -> Dataset:
+    """One split of a configuration's data set.
+
+    Raises:
+        InputError: what the dataset raises.
+    """
+    section = plain(config, f"dataset_config.{name}")
+    return catalog.get("dataset", name)(section, split, processors_of(section))
 
 
 def processors_of(section: Mapping[str, Any]) -> dict[str, Any]:

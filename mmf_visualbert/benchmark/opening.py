@@ -22,11 +22,9 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from mmf_visualbert import catalog
-from mmf_visualbert.benchmark.whole_run import write_config, write_data
-from mmf_visualbert.benchmark.workloads import WORKLOADS
+from mmf_visualbert.benchmark.whole_run import write_run
 from mmf_visualbert.contracts import Dataset
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.places import project_configs
 from mmf_visualbert.runs import plain, processors_of, read_config
 
 WORKERS, BATCH, BATCHES = 4, 64, 100
@@ -39,9 +37,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         InputError: where that fails.
     """
     with tempfile.TemporaryDirectory() as folder:
-        shipped = project_configs() / WORKLOADS[options.workload].config
-        own = write_data(options, read_config(shipped), Path(folder))
-        path = write_config(Path(folder) / "run.yaml", shipped, {**own, "env": {"data_dir": folder}})
+        path = write_run(options, Path(folder))
         command = [sys.executable, "-m", __name__, str(path), *options.overrides]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

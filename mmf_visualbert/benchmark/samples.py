@@ -17,23 +17,18 @@ from typing import Any
 
 import torch
 
-from mmf_visualbert import catalog
-from mmf_visualbert.benchmark.whole_run import write_config, write_data
-from mmf_visualbert.benchmark.workloads import WORKLOADS
+from mmf_visualbert.benchmark.whole_run import write_run
 from mmf_visualbert.contracts import Dataset
 from mmf_visualbert.datasets.draws import repeatable_draws, seed_from
-from mmf_visualbert.places import project_configs
 from mmf_visualbert.processors.batch_room import batch_room
-from mmf_visualbert.runs import plain, processors_of, read_config
+from mmf_visualbert.runs import open_dataset, read_config
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Microseconds of processor time a sample, as shipped and with the overrides, alone and stacked to batches."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        shipped = project_configs() / WORKLOADS[options.workload].config
-        own = write_data(options, read_config(shipped), Path(folder))
-        path = write_config(Path(folder) / "run.yaml", shipped, {**own, "env": {"data_dir": folder}})
+        path = write_run(options, Path(folder))
         datasets = {"shipped": training_split(path)}
         if options.overrides:
             datasets["changed"] = training_split(path, options.overrides)
@@ -46,10 +41,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 def training_split(path: Path, overrides: Sequence[str] = ()) -> Dataset:
     """The training split of a configuration."""
     config = read_config(path, overrides)
-    name = str(config.datasets)
-    section = plain(config, f"dataset_config.{name}")
-    dataset: Dataset = catalog.get("dataset", name)(section, "train", processors_of(section))
-    return dataset
+    return open_dataset(config, str(config.datasets), "train")
 
 
 def measure(datasets: dict[str, Dataset], batch: int, rounds: int, seed: int) -> dict[str, dict[str, float]]:

@@ -17,13 +17,12 @@ from omegaconf import DictConfig, OmegaConf
 from torch.utils import data
 from torch.utils.data import DataLoader
 
-from mmf_visualbert import catalog
 from mmf_visualbert.benchmark.ours import stated_size
 from mmf_visualbert.benchmark.transformers_rival import Transformers
 from mmf_visualbert.benchmark.workloads import LABELS
 from mmf_visualbert.ending import finish
 from mmf_visualbert.plugin.timer import start_if_asked
-from mmf_visualbert.runs import plain, processors_of, read_config
+from mmf_visualbert.runs import open_dataset, read_config
 
 
 def main() -> None:
@@ -54,9 +53,7 @@ def main() -> None:
 
 def loader(config: DictConfig) -> DataLoader:
     """Batches of the run's training data, shuffled."""
-    name = str(config.datasets)
-    section = plain(config, f"dataset_config.{name}")
-    dataset = cast(data.Dataset, catalog.get("dataset", name)(section, "train", processors_of(section)))
+    dataset = cast(data.Dataset, open_dataset(config, str(config.datasets), "train"))
     workers = int(OmegaConf.select(config, "training.num_workers", default=0) or 0)
     return DataLoader(dataset, config.training.batch_size, shuffle=True, num_workers=workers, drop_last=True)
 

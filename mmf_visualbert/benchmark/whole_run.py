@@ -215,6 +215,13 @@ def rival_settings(workload: str, config: DictConfig) -> dict[str, Any]:
     return {**settings, **size, "vocab_size": VOCABULARY, "losses": losses[workload]}
 
 
+def write_run(options: argparse.Namespace, folder: Path) -> Path:
+    """Makes a workload's data, and the yaml that ships with them in place of the official."""
+    shipped = project_configs() / WORKLOADS[options.workload].config
+    own = write_data(options, read_config(shipped), folder)
+    return write_config(folder / "run.yaml", shipped, {**own, "env": {"data_dir": str(folder)}})
+
+
 def write_config(path: Path, shipped: Path, own: Mapping[str, Any]) -> Path:
     """The yaml that ships, with the made data in place of the official."""
     OmegaConf.save(OmegaConf.create({"includes": [str(shipped)], **own}), path)

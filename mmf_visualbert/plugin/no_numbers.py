@@ -156,9 +156,8 @@ def first_without_number(model: nn.Module) -> str | None:
     """The name of a weight that is NaN or infinite, None where all are numbers."""
     for name, weight in model.state_dict().items():
         if weight.is_floating_point() and weight.numel():
-            extremes = torch.stack(
-                weight.aminmax()
-            )  # both NaN where one is; `isfinite` would make a copy of each weight
+            # Both are NaN where one weight is; `isfinite` of all would make a copy of each tensor.
+            extremes = torch.stack(weight.aminmax())
             if not bool(extremes.isfinite().all()):
                 return name
     return None
