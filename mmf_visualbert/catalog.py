@@ -38,6 +38,8 @@ SCALARS = (bool, int, float, str)
 IN_WORDS: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 TAKEN: dict[type, tuple[type, ...]] = {float: (int, float), str: (str, Path)}
 CONTAINERS = {"list", "tuple", "dict", "set", "Sequence", "Iterable", "Mapping", "Collection"}
+# What takes types or values in brackets: containers of any name, functions, Literal. A choice of types alone does not.
+OF_OTHERS = re.compile(r"(?<!\bOptional)(?<!\bUnion)\[")
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 Listener = Callable[[str, str], None]
@@ -236,18 +238,30 @@ def _function(part: Callable[..., Any]) -> Any:
 
 def annotated(part: Callable[..., Any], keyword: str) -> type | None:
     """The yaml type that a keyword's annotation names (bool, int, float, str); None for more than one, or another."""
-    words = _annotation(part, keyword)
-    if words & CONTAINERS:
+    annotation = _annotation(part, keyword)
+    words = set(re.findall(r"\w+", annotation))
+    if OF_OTHERS.search(annotation) or CONTAINERS & words:
         return None
     named = [scalar for scalar in SCALARS if scalar.__name__ in words]
     return named[0] if len(named) == 1 else None
 
 
-def _annotation(part: Callable[..., Any], keyword: str) -> set[str]:
-    """The words of a keyword's annotation."""
+def _takes_null(part: Callable[..., Any], keyword: str) -> bool:
+    """Whether a keyword may be null: its annotation says so, or it is where it is not given."""
+    if re.search(r"\b(None|Optional)\b", _annotation(part, keyword)):
+        return True
+    function = _function(part)
+    code, by_place = function.__code__, function.__defaults__ or ()
+    names = code.co_varnames[code.co_argcount - len(by_place) : code.co_argcount]
+    defaults = {**dict(zip(names, by_place, strict=True)), **(function.__kwdefaults__ or {})}
+    return keyword in defaults and defaults[keyword] is None
+
+
+def _annotation(part: Callable[..., Any], keyword: str) -> str:
+    """A keyword's annotation as it is written."""
     function = _function(part)
     annotation = "" if function is None else function.__annotations__.get(keyword, "")
-    return set(re.findall(r"\w+", annotation.__name__ if isinstance(annotation, type) else str(annotation)))
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
 
 
 def require_keywords(kind: str, name: str, given: Collection[str], beside: Collection[str] = ()) -> None:
@@ -286,7 +300,7 @@ def require_types(kind: str, name: str, given: Mapping[str, Any]) -> None:
     part = get(kind, name)
     for key, value in given.items():
         wanted = annotated(part, key)
-        if wanted is None or (value is None and "None" in _annotation(part, key)):
+        if wanted is None or (value is None and _takes_null(part, key)):
             continue
         if isinstance(value, str) and "${" in value:
             continue

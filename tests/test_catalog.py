@@ -1,7 +1,7 @@
 """The catalog of parts: every name once, with our prefix, and a helpful word where there is none."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, List, Optional, Union  # noqa: UP035 - as users write them
 
 import pytest
 from torch import nn
@@ -106,3 +106,31 @@ def test_values_are_of_the_types_that_annotations_name(key, value, wanted):
     good = {"share": 1, "most": None, "file": Path("x"), "sizes": [1], "anything": {"x": "y"}}
     assert catalog.build("processor", {"type": "visualbert_a", "params": good}) == good
     catalog.require_types("processor", "visualbert_a", {"count": "${training.batch_size}"})
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        *((annotation, None) for annotation in (Optional[int], "typing.Optional[int]", Union[int, None])),  # noqa: UP007, UP045
+        *((annotation, ["a"]) for annotation in (List[str], "Optional[List[str]]", "frozenset[str]")),  # noqa: UP006
+        *((annotation, "auto") for annotation in ('bool | Literal["auto"]', 'Literal["int"]', "Callable[[int], int]")),
+    ],
+)
+def test_annotations_of_other_kinds_ask_for_no_yaml_type(annotation, value):
+    def part(key):
+        return key
+
+    part.__annotations__ = {"key": annotation}
+    catalog.register("processor", "visualbert_a")(part)
+    assert catalog.build("processor", {"type": "visualbert_a", "params": {"key": value}}) == value
+
+
+def test_null_is_taken_where_it_is_the_default():
+    def part(most: int = None, *, rate: float = None, count: int = 1):  # noqa: RUF013 - as users write it
+        return most, rate
+
+    catalog.register("processor", "visualbert_a")(part)
+    given = {"most": None, "rate": None}
+    assert catalog.build("processor", {"type": "visualbert_a", "params": given}) == (None, None)
+    with pytest.raises(InputError, match="count: null; set it to a whole number"):
+        catalog.build("processor", {"type": "visualbert_a", "params": {"count": None}})
