@@ -66,7 +66,7 @@ class OpenFile:
         except lmdb.BadValsizeError:  # empty, or longer than a key can be
             return None
         except lmdb.Error as error:
-            raise damaged(self.path, error) from error
+            raise self._damaged(error) from error
         if perf_counter() - begin > _FROM_DISK:
             self._hints = _HINTS
         return None if raw is None else memoryview(raw)
@@ -97,11 +97,11 @@ class OpenFile:
         try:
             yield from pages.entries() if pages.page_size else self._entries()
         except OutOfOrderError:
-            raise damaged(self.path, "its keys are out of order") from None
+            raise self._damaged("its keys are out of order") from None
         except (struct.error, OutsideError):
-            raise damaged(self.path, "its pages lead out of the file") from None
+            raise self._damaged("its pages lead out of the file") from None
         except lmdb.Error as error:
-            raise damaged(self.path, error) from error
+            raise self._damaged(error) from error
 
     def sizes_of(self, names: Set[bytes]) -> Iterator[tuple[bytes, int]]:
         """As `sizes`, of these records alone, in any order; a few are looked up one by one."""
@@ -124,6 +124,11 @@ class OpenFile:
                 raise OutOfOrderError
             yield name, len(value)
             before = name
+
+    def _damaged(self, error: lmdb.Error | str) -> InputError:
+        if self.readahead.pages.is_written():
+            return InputError(f"{self.path} is being written by another program; start again when that has ended")
+        return damaged(self.path, error)
 
     def __len__(self) -> int:
         return self.transaction.stat()["entries"]

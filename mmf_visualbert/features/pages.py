@@ -14,7 +14,8 @@ from mmf_visualbert.features.nodes import BRANCH, ELSEWHERE, HEADER, LEAF, NODE,
 
 _MAGIC, _VERSION = 0xBEEFC0DE, 1
 _META = struct.Struct("<II16xI")  # magic, version; size of a page; after the page's header
-_META_PLACE, _ROOT_PLACE, _LAST_PLACE, _TRANSACTION_PLACE = 16, 128, 136, 144
+_META_PLACE, _ROOT_PLACE = 16, 128
+_STATE = struct.Struct("<QQQ")
 _LARGEST_PAGE = 1 << 16
 _NUMBER = struct.Struct("<Q")
 _NO_PAGE = (1 << 64) - 1
@@ -33,8 +34,16 @@ class _Found(NamedTuple):
     place: tuple[int, int] | None
 
 
+class _State(NamedTuple):
+    """A file's state: the tree's root, the last page that is used, and the transaction that made it so."""
+
+    root: int
+    last: int
+    transaction: int
+
+
 class Pages:
-    """One LMDB file with little-endian 64-bit pages, mapped.
+    """One LMDB file with little-endian 64-bit pages, mapped, in the state that it has when it is opened.
 
     Args:
         file: path of the file.
@@ -49,6 +58,7 @@ class Pages:
             self.map = mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ)
         self.map.madvise(mmap.MADV_RANDOM)  # of the tree, single pages
         self.page_size = self._size_of_pages()
+        self._state = self._newest() if self.page_size else _State(_NO_PAGE, 0, 0)
 
     def place(self, key: bytes) -> tuple[int, int] | None:
         """Where in the file a record begins and how many bytes it has; None for one within the tree's own pages."""
@@ -67,8 +77,11 @@ class Pages:
         """
         if not self.page_size:
             return self._first_two() if self._first_two() > len(self.map) else 0
-        (last,) = _NUMBER.unpack_from(self.map, self._newest() + _LAST_PLACE)
-        return (last + 1) * self.page_size
+        return (self._state.last + 1) * self.page_size
+
+    def is_written(self) -> bool:
+        """Whether another program has written the file since; it may have used again what the tree here consists of."""
+        return self.page_size > 0 and self._newest() != self._state
 
     def fault(self) -> str | None:
         """What is wrong with the tree, whose pages are all looked at; None where nothing is.
@@ -109,7 +122,7 @@ class Pages:
     def _leaves(self) -> Iterator[tuple[Nodes, list[bytes]]]:
         """The tree's leaves in order, some at a time; and for each of these the key that LMDB goes by on its way there:
         its own are not below it, those before are."""
-        (root,) = _NUMBER.unpack_from(self.map, self._newest() + _ROOT_PLACE)
+        root = self._state.root
         level, least = ([] if root == _NO_PAGE else [root]), [b""]
         left = len(self.map) // self.page_size  # a page that is come to twice is one that leads to itself
         try:
@@ -159,9 +172,10 @@ class Pages:
         magic, version, size = _META.unpack_from(self.map, _META_PLACE)
         return 2 * size if magic == _MAGIC and version == _VERSION and 512 <= size <= _LARGEST_PAGE else 0
 
-    def _newest(self) -> int:
-        """Where the newer one of the two pages begins that say where the tree is."""
-        return max((0, self.page_size), key=lambda page: _NUMBER.unpack_from(self.map, page + _TRANSACTION_PLACE))
+    def _newest(self) -> _State:
+        """What the newer one of the two pages says that say where the tree is."""
+        states = (_State(*_STATE.unpack_from(self.map, page + _ROOT_PLACE)) for page in (0, self.page_size))
+        return max(states, key=lambda state: state.transaction)
 
     def _found(self, key: bytes) -> _Found | None:
         try:
@@ -170,8 +184,7 @@ class Pages:
             return None
 
     def _search(self, key: bytes) -> _Found | None:
-        size = self.page_size
-        (page,) = _NUMBER.unpack_from(self.map, self._newest() + _ROOT_PLACE)
+        size, page = self.page_size, self._state.root
         for _ in range(_DEEPEST):
             if (page + 1) * size > len(self.map):  # also where there is no tree yet
                 return None

@@ -3,6 +3,8 @@
 import ctypes
 import os
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -210,6 +212,25 @@ def mapped(file: Path) -> int:
     maps = re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text(), flags=re.MULTILINE)
     own = (each for each in maps if each.partition("\n")[0].endswith(str(file)))
     return sum(int(re.search(r"Rss: +(\d+)", each)[1]) * 1024 for each in own)
+
+
+def test_a_store_that_another_program_writes_is_read_as_it_was_opened_or_said_to_be_written(tmp_path):
+    store = store_of(tmp_path / "a.lmdb", "float16")
+    sizes = store.sizes([f"image_{number}" for number in range(6)])
+    program = """
+import lmdb, sys
+with lmdb.open(sys.argv[1], subdir=False, map_size=1 << 30) as environment:
+    for number in range(int(sys.argv[2])):
+        with environment.begin(write=True) as transaction:
+            for key in range(40):
+                transaction.put(f"new_{number}_{key}".encode(), bytes(3000))
+"""
+    for commits in (1, 4):
+        subprocess.run([sys.executable, "-c", program, store.paths[0], str(commits)], check=True)
+        if commits == 1:  # LMDB lets the state before the last stand
+            assert store.sizes(sizes) == sizes and set(store.keys()) == set(sizes) and "image_3" in store
+    with pytest.raises(InputError, match="is being written by another program; start again when that has ended"):
+        list(store.keys())
 
 
 def test_of_a_store_no_more_is_mapped_than_its_tree(tmp_path):
