@@ -103,6 +103,7 @@ REPAIRS = (
     Repair("save_folder.one_run_a_folder", "after", "mmf.utils.checkpoint", room="plugin"),
     Repair("loaders.order_samples", "after", "mmf.utils.build", room="plugin"),
     Repair("loaders.order_predictions", "after", "mmf.common.test_reporter", room="plugin"),
+    Repair("loaders.leave_in_place", "after", "mmf.common.batch_collator", room="plugin"),
     Repair("processes.meet_in_time", "after", "mmf.utils.distributed", room="plugin"),
     Repair("processes.find_the_others", "after", "mmf.utils.distributed", room="plugin"),
     Repair("preemption.note_training", "after", "mmf.utils.checkpoint", room="plugin"),

@@ -24,7 +24,7 @@ from mmf_visualbert.plugin.mmf_fields import under_mmf_names
 from mmf_visualbert.plugin.shared_losses import NOT_COUNTED
 from mmf_visualbert.plugin.unread import left_out, names_of_checkpoint, needed, unread
 from mmf_visualbert.plugin.workers import batch_memory
-from mmf_visualbert.processors.batch_room import batch_room
+from mmf_visualbert.processors.batch_room import RoomySamples, batch_room
 from mmf_visualbert.yaml_config import container
 
 
@@ -60,15 +60,15 @@ class VisualBERTDataset(BaseDataset):
             sample[NOT_COUNTED] = torch.tensor(True)
         return sample
 
-    def __getitems__(self, places: Sequence[Place | int]) -> list[Sample] | dict[str, Any]:
-        """A batch, which torch's loaders ask for: its regions are read to where they stay.
+    def __getitems__(self, places: Sequence[Place | int]) -> list[Sample]:
+        """The samples of a batch, for which torch's loaders ask: their regions are read to where they stay in it.
 
-        For another model the samples alone, which MMF puts together; the slow twin of what it does for ours.
+        For another model samples of no room, which MMF puts together; the slow twin of what is done for ours.
         """
         if not self.for_ours:
             return [self[place] for place in places]
         with batch_room(len(places), batch_memory) as room:
-            return room.stacked([self[place] for place in places])
+            return RoomySamples((self[place] for place in places), room)
 
     def prepare_batch(self, batch: Any) -> SampleList:
         """The batch on the device of the run, with what decides shapes still in the CPU's memory."""

@@ -17,6 +17,7 @@ from mmf_visualbert.errors import InputError
 from mmf_visualbert.plugin import progress
 from mmf_visualbert.plugin.configuration import MODEL
 from mmf_visualbert.plugin.workers import begin_worker
+from mmf_visualbert.processors.batch_room import RoomySamples
 
 logger = logging.getLogger(__name__)
 BUDGET = "token_budget"
@@ -53,6 +54,22 @@ def order_predictions(test_reporter: ModuleType) -> str | None:
 
     replace(cls, _add_extra_args_for_dataloader=add_order)
     return "MMF would repeat samples in the predictions of several processes"
+
+
+def leave_in_place(batch_collator: ModuleType) -> str | None:
+    """`BatchCollator` (MMF rc10 and main) copies all samples to a batch. Stays.
+
+    Samples that lie in one room make theirs themselves.
+    """
+    cls = batch_collator.BatchCollator
+    collate = cls.__call__
+
+    @functools.wraps(collate)
+    def collate_whole(self: Any, batch: Any) -> Any:
+        return collate(self, batch.whole() if isinstance(batch, RoomySamples) else batch)
+
+    replace(cls, __call__=collate_whole)
+    return "MMF would copy regions that were read to their place in a batch"
 
 
 def ordered(dataset: Any, shuffle: bool, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -67,3 +67,10 @@ def test_another_model_gets_samples(small_world, tmp_path):
     places = next(iter(loader.batch_sampler))
     samples = loader.dataset.__getitems__(places)
     assert isinstance(samples, list) and len(samples) == 6 and "image_feature_0" in samples[0]
+
+
+def test_a_loader_of_torch_alone_puts_the_samples_together(small_world, tmp_path):
+    dataset = train_loader("vqa2/defaults", small_world, tmp_path).dataset
+    batch = next(iter(torch.utils.data.DataLoader(dataset, batch_size=3)))
+    for row in range(3):
+        assert all(torch.equal(batch[name][row], value) for name, value in dataset[row].items())

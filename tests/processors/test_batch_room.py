@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from mmf_visualbert.processors.batch_room import anywhere, batch_room, room_of_sample
+from mmf_visualbert.errors import InputError
+from mmf_visualbert.processors.batch_room import BatchRoom, anywhere, batch_room, room_of_sample
 
 SHAPE = (160, 256)
 
@@ -70,3 +71,23 @@ def test_what_is_large_without_asking_is_put_where_the_batch_is():
         batch = room.stacked(samples)
     assert batch["names"] == ["n0", "n1"] and batch["image"].data_ptr() == made[0].data_ptr()
     assert torch.equal(batch["image"], torch.stack([one["image"] for one in samples]))
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({}, r"'x' is missing in sample 1 and \(2,\) in sample 0 of the same batch"),
+        ({"x": torch.ones(3)}, r"'x' is \(3,\) in sample 1 and \(2,\) in sample 0"),
+        ({"x": 3}, r"'x' is no tensor in sample 1 and \(2,\) in sample 0"),
+        ({"x": torch.ones(2), "y": torch.ones(2)}, r"'y' is \(2,\) in sample 1 and missing in sample 0"),
+    ],
+)
+def test_samples_that_make_no_batch_are_named(more, said):
+    samples = [{"id": torch.tensor(0), "x": torch.ones(2)}, {"id": torch.tensor(1), **more}]
+    with pytest.raises(InputError, match=said):
+        BatchRoom(2).stacked(samples)
+
+
+def test_mappings_within_samples_are_stacked_too():
+    batch = BatchRoom(2).stacked([{"of": {"x": torch.full((2,), number)}} for number in range(2)])
+    assert batch["of"]["x"].tolist() == [[0, 0], [1, 1]]
