@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
+from transformers.models.bert.modeling_bert import BertIntermediate, BertOutput, BertSelfOutput
 
 from mmf_visualbert.modules.layout import Chosen, Layout
 
@@ -81,13 +82,22 @@ def maps_of(layer: "Layer") -> list[nn.Linear]:
     return [own.query, own.key, own.value, *after]
 
 
+BLOCKS = (BertSelfOutput, BertIntermediate, BertOutput)
+
+
 def is_plain(layer: "Layer") -> bool:
-    """Whether a layer's maps are torch's own and nothing listens to them: an adapter in place of one, or a hook, is not
-    to be passed by.
+    """Whether a layer's blocks are BERT's, their maps torch's own, and nothing listens to either: an adapter in place
+    of one, or a hook, is not to be passed by.
     """
-    return all(
-        type(each) is nn.Linear and not each._forward_hooks and not each._forward_pre_hooks for each in maps_of(layer)
-    )
+    blocks = (layer.attention.output, layer.intermediate, layer.output)
+    if not all(type(block) is kind for block, kind in zip(blocks, BLOCKS, strict=True)) or any(map(is_heard, blocks)):
+        return False
+    return all(type(each) is nn.Linear and each.bias is not None and not is_heard(each) for each in maps_of(layer))
+
+
+def is_heard(part: nn.Module) -> bool:
+    """Whether a part has hooks, which only a call of it runs."""
+    return bool(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks)
 
 
 def weights_of(layer: "Layer", kind: torch.dtype) -> CastWeights:

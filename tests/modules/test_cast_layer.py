@@ -46,26 +46,60 @@ class Doubling(torch.nn.Linear):
         return 2 * super().forward(states)
 
 
-def hooked(own):
-    own.value.register_forward_hook(lambda module, given, output: 2 * output)
+def hooked(layer):
+    layer.attention.self.value.register_forward_hook(lambda module, given, output: 2 * output)
 
 
-def replaced(own):
+def replaced(layer):
     doubling = Doubling(32, 32)
-    doubling.load_state_dict(own.value.state_dict())
-    own.value = doubling
+    doubling.load_state_dict(layer.attention.self.value.state_dict())
+    layer.attention.self.value = doubling
 
 
-@pytest.mark.parametrize("change", [hooked, replaced])
+def hooked_block(layer):
+    layer.output.register_forward_hook(lambda module, given, output: 2 * output)
+
+
+class Adapter(torch.nn.Module):
+    """In place of a whole block, which it has within."""
+
+    def __init__(self, block):
+        super().__init__()
+        self.block = block
+
+    def forward(self, states, *rest):
+        return 2 * self.block(states, *rest)
+
+
+def wrapped_block(layer):
+    layer.intermediate = Adapter(layer.intermediate)
+
+
+def without_bias(layer):
+    layer.output.dense.bias = None
+    layer.output.dense.weight.data *= 3
+
+
+@pytest.mark.parametrize("change", [hooked, replaced, hooked_block, wrapped_block, without_bias])
 def test_an_adapter_is_not_passed_by(change, monkeypatch):
     monkeypatch.setattr(encoder, "casts", lambda device: True)
     model, given = tiny(), ragged()
     with torch.autocast("cpu", torch.bfloat16):
         before = model(*given).pooled
-        change(model.encoder.layers[0].attention.self)
+        change(model.encoder.layers[0])
         after = model(*given).pooled
         monkeypatch.setattr(encoder, "casts", lambda device: False)
         assert torch.equal(after, model(*given).pooled) and not torch.allclose(before, after, atol=0.01)
+
+
+def test_a_hook_for_gradients_is_run(monkeypatch):
+    monkeypatch.setattr(encoder, "casts", lambda device: True)
+    model, heard = tiny(), []
+    for part in (model.encoder.layers[0].output.dense, model.encoder.layers[0].intermediate):
+        part.register_full_backward_hook(lambda module, given, above: heard.append(type(module).__name__))
+    with torch.autocast("cpu", torch.bfloat16):
+        model(*ragged()).pooled.float().sum().backward()
+    assert sorted(heard) == ["BertIntermediate", "Linear"]
 
 
 def test_casting_together_is_casting_each():
