@@ -9,6 +9,7 @@ from mmf_visualbert.contracts import Head, RegionEncoder
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.modules.build import bert_config, bert_weights, build_head, build_visual_bert, model_facts
 from mmf_visualbert.modules.chosen_heads import Answers, chosen_heads
+from mmf_visualbert.modules.model_values import check_model_values
 from mmf_visualbert.modules.precision import PRECISIONS
 from mmf_visualbert.modules.products import choose_products
 from mmf_visualbert.modules.visual_bert import VisualBertEncoder
@@ -41,8 +42,9 @@ def build_parts(config: Mapping[str, Any], answers: Answers = None, vocab_size: 
         vocab_size: number of word pieces of the dataset's tokenizer.
 
     Raises:
-        InputError: for a head, precision, library of products or size that does not exist or does not fit.
+        InputError: for a head, precision, library of products, size or rate that does not exist or does not fit.
     """
+    check_model_values(config)
     if config["precision"] not in PRECISIONS:
         raise InputError(
             f"model_config.visualbert.precision is '{config['precision']}'; set one of {', '.join(PRECISIONS)}"
@@ -80,6 +82,8 @@ def _sizes(config: Mapping[str, Any], vocab_size: int | None) -> dict[str, Any]:
         sizes = {"hidden_dropout_prob": config["dropout"], "attention_probs_dropout_prob": config["dropout"]}
     if config["bert"] is None:
         sizes.update({name: value for name, value in config["size"].items() if value is not None})
+        if "initializer_range" in sizes:
+            sizes["initializer_range"] = float(sizes["initializer_range"])  # transformers takes no whole number
         if vocab_size is not None:
             sizes.setdefault("vocab_size", vocab_size)
     rows = sizes.get("vocab_size") if config["bert"] is None else bert_config(config["bert"]).vocab_size

@@ -5,6 +5,7 @@ from types import ModuleType
 from typing import Any
 
 from mmf_visualbert.errors import InputError
+from mmf_visualbert.modules.model_values import check_model_values
 from mmf_visualbert.plugin.configuration import MODEL, plain
 from mmf_visualbert.plugin.loggers import check_loggers
 from mmf_visualbert.plugin.parts_of_config import check_parts
@@ -30,6 +31,7 @@ def check_before_a_run(configuration: ModuleType) -> str | None:
         upgraded = upgrade(self, config)
         if config.get("model") == MODEL:
             refuse_fp16(config)
+            check_model_values(plain(config)["model_config"][MODEL])
             check_parts(plain(config))
             if check_datasets_of_parts(plain(config)):
                 prepare(config)

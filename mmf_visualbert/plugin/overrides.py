@@ -25,6 +25,8 @@ DECLARED: dict[str, type] = {
     "model": str,
     "datasets": str,
     "learning_rate": float,
+    "model_config.visualbert.dropout": float,
+    "model_config.visualbert.size.vocab_size": int,
     "training.max_epochs": int,
     "training.local_rank": int,
     "training.batch_size_per_device": int,

@@ -70,6 +70,14 @@ def test_answers_and_vocabulary_come_from_the_data(config):
         ({"precision": "fp16"}, "precision is 'fp16'; set one of fp32, bf16"),
         ({"region_encoder": {"type": "visualbert_none"}}, "no region_encoder named 'visualbert_none'"),
         ({"fusion": "middle"}, "middle"),
+        ({"dropout": "zero"}, r"model_config\.visualbert\.dropout is 'zero'; set it to a number$"),
+        ({"dropout": 1.5}, r"dropout is 1\.5; set it to a share from 0 to below 1"),
+        ({"gradient_checkpointing": "false"}, "gradient_checkpointing is 'false'; set it to true or false"),
+        ({"region_dimension": "16"}, "region_dimension is '16'; set it to a whole number"),
+        ({"size": {"num_hidden_layers": 0}}, r"size\.num_hidden_layers is 0; set it to 1 or more"),
+        ({"size": {"hidden_size": 30, "num_attention_heads": 4}}, "hidden_size is 30, no multiple of"),
+        ({"size": {"initializer_range": 0}}, "initializer_range is 0; set it to a deviation above 0"),
+        ({"size": None}, "size is null; set it to a section"),
     ],
 )
 def test_mistakes_are_named(config, change, message):

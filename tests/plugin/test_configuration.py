@@ -173,3 +173,11 @@ def test_mmf_s_switch_for_half_precision_is_refused(configure):
     """On a GPU main would scale the losses of a model that computes in fp32; the release knows no such key."""
     with pytest.raises(InputError, match=r"training.fp16.*model_config\.visualbert\.precision"):
         configure(f"config={WORDS}", "training.fp16=true").get_config()
+
+
+def test_values_that_no_model_can_have_are_refused_before_data_are_read(configure, yaml):
+    with pytest.raises(InputError, match=r"model_config\.visualbert\.dropout is 2\.0; set it to a share"):
+        configure(f"config={WORDS}", "model_config.visualbert.dropout=2").get_config()
+    path = yaml({"includes": [str(WORDS)], "model_config": {"visualbert": {"gradient_checkpointing": "no, thanks"}}})
+    with pytest.raises(InputError, match="gradient_checkpointing is 'no, thanks'; set it to true or false"):
+        configure(f"config={path}").get_config()
