@@ -22,10 +22,15 @@ import lmdb
 import numpy as np
 import torch
 
+from mmf_visualbert.datasets.regions import ImageRegions
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.features.store import FeatureStore, FeatureStoreWriter, RegionRecord, StoreInfo
+from mmf_visualbert.processors.batch_room import batch_room
+from mmf_visualbert.processors.regions import RegionFeatures
 
 TURN = 16  # records that a contender reads before the next one's turn
+BATCH = 64
+EMPTY = np.empty(0)
 
 
 def run(args: argparse.Namespace) -> dict:
@@ -37,10 +42,14 @@ def run(args: argparse.Namespace) -> dict:
         paths = write_stores(Path(folder), args)
         found = {"cold": cold(paths, args)}  # first: what this process maps stays in memory
         found["warm"] = warm(paths, args)
+        found["batches"] = batches(paths, args)
         many = write_many(Path(folder), args.ids)
         found["many_ids"] = {name: child("many", name, many, args.ids) for name in ("ours", "mmf")}
-    rates = {name: figures["samples_per_second"] for name, figures in found["warm"].items()}
+    rates = {name: figures["samples_per_second"] for name, figures in (found["warm"] | found["batches"]).items()}
     found["speed_ratios"] = {
+        "ours_fp16_batch / mmf_batch": rates["ours_fp16_batch"] / rates["mmf_batch"],
+        "ours_fp32_batch / mmf_batch": rates["ours_fp32_batch"] / rates["mmf_batch"],
+        "ours_fp16_batch / numpy_batch": rates["ours_fp16_batch"] / rates["numpy_batch"],
         "ours_fp16 / mmf_into_batch": rates["ours_fp16"] / rates["mmf_into_batch"],
         "ours_fp32 / mmf_into_batch": rates["ours_fp32"] / rates["mmf_into_batch"],
         "ours_fp16_tensor / mmf": rates["ours_fp16_tensor"] / rates["mmf"],
@@ -60,7 +69,8 @@ def run(args: argparse.Namespace) -> dict:
         "numpy": np.__version__,
         "mmf": importlib.import_module("mmf.version").__version__,
     }
-    return {"shape": [args.images, args.regions, args.dimension], "versions": versions, **found}
+    shape = [args.images, args.regions, args.dimension]
+    return {"benchmark": "features", "shape": shape, "versions": versions, **found}
 
 
 def key(number: int) -> str:
@@ -160,14 +170,66 @@ def warm(paths: dict[str, Path], args: argparse.Namespace) -> dict[str, dict]:
                     read(number, batches[name][(start + place) % 64])
                 if round_number:
                     seconds[name].append((time.perf_counter() - begin) / TURN)
-    return {
-        name: {
-            "samples_per_second": 1 / statistics.median(values),
-            "slow_quarter": 1 / statistics.quantiles(values, n=4)[2],
-            "fast_quarter": 1 / statistics.quantiles(values, n=4)[0],
-        }
-        for name, values in seconds.items()
-    }
+    return {name: spread(values) for name, values in seconds.items()}
+
+
+def batches(paths: dict[str, Path], args: argparse.Namespace) -> dict[str, dict]:
+    """Samples a second of a loader's worker: whole batches of `BATCH`, in memory that the training process sees.
+
+    Ours as our data sets make them, checked and with masks; MMF's reader, collation and hand-over; and numpy copying
+    the bytes of ours to memory of the same kind. All take turns.
+    """
+    makers = {name: batch_maker(name, paths, args) for name in ("ours_fp16", "ours_fp32", "mmf", "numpy")}
+    order = np.random.default_rng(4).permutation(args.images).tolist()
+    seconds: dict[str, list[float]] = {f"{name}_batch": [] for name in makers}
+    for round_number in range(args.rounds + 1):
+        for start in range(0, len(order) - BATCH + 1, BATCH):
+            numbers = order[start : start + BATCH]
+            for name, make in makers.items():
+                begin = time.perf_counter()
+                make(numbers)
+                if round_number:
+                    seconds[f"{name}_batch"].append((time.perf_counter() - begin) / BATCH)
+    return {name: spread(values) for name, values in seconds.items()}
+
+
+def batch_maker(name: str, paths: dict[str, Path], args: argparse.Namespace) -> Callable[[list[int]], torch.Tensor]:
+    """A function that makes the features (B, R, D) of a batch of records, in new memory."""
+    from mmf_visualbert.plugin.workers import shared_tensor
+
+    if name == "mmf":
+        from mmf.common.sample import SampleList
+
+        read = contender(name, paths, args)
+
+        def collated(numbers: list[int]) -> torch.Tensor:
+            samples = [{"image_feature_0": read(number, EMPTY)[0]} for number in numbers]  # type: ignore[index]
+            return SampleList(samples)["image_feature_0"].share_memory_()
+
+        return collated
+    if name == "numpy":
+        copy = contender("numpy_memory_fp16", paths, args)
+
+        def copied(numbers: list[int]) -> torch.Tensor:
+            whole = shared_tensor((len(numbers), args.regions, args.dimension), torch.float16)
+            for place, slot in enumerate(whole.numpy()):
+                copy(numbers[place], slot)
+            return whole
+
+        return copied
+    regions = ImageRegions(FeatureStore(paths[name]), RegionFeatures(args.regions, args.dimension))
+
+    def made(numbers: list[int]) -> torch.Tensor:
+        with batch_room(len(numbers), shared_tensor) as room:
+            return room.stacked([regions.tensors(key(number)) for number in numbers])["region_features"]
+
+    return made
+
+
+def spread(seconds: list[float]) -> dict[str, float]:
+    """Samples a second, of the median turn and of those at the quarters."""
+    slow, _, fast = (1 / value for value in reversed(statistics.quantiles(seconds, n=4)))
+    return {"samples_per_second": 1 / statistics.median(seconds), "slow_quarter": slow, "fast_quarter": fast}
 
 
 def cold(paths: dict[str, Path], args: argparse.Namespace) -> dict[str, dict]:

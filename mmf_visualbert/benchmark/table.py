@@ -1,6 +1,6 @@
 """Tables of the measured figures, drawn from `benchmarks/*.json` into the pages, so that no figure is typed by hand.
 
-visualbert benchmark table README.md docs/speed.md
+visualbert benchmark table README.md docs/speed.md docs/features.md benchmarks/records.md
 """
 
 import argparse
@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmf_visualbert.benchmark import feature_tables
 from mmf_visualbert.benchmark.workloads import WORKLOADS
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.files import read_json, read_text, write_text
@@ -19,7 +20,7 @@ TEXTS |= {"vcr_answer": "questions", "vcr_rationale": "questions"}
 RIVALS = {"mmf_fp32": "MMF's `visual_bert`, fp32", "hf_fp32": "transformers' `VisualBert*`, fp32"}
 RIVALS |= {"mmf_bf16": "MMF's `visual_bert`, bf16", "hf_bf16": "transformers' `VisualBert*`, bf16"}
 OURS = {"ours_fp32": "ours, fp32", "ours_bf16": "ours, bf16"}
-WITHOUT = ("target", "keys", "opening", "samples")  # benchmarks without contenders
+WITHOUT = ("target", "keys", "opening", "samples", "features")  # benchmarks without contenders
 TWINS = {"on": "as shipped", "off": "without"}
 
 Found = Mapping[str, Any]
@@ -160,6 +161,16 @@ def samples(found: Sequence[Found]) -> str:
     return "\n".join(_row(row) for row in table)
 
 
+def reading(found: Sequence[Found]) -> str:
+    """Images a second from memory, beside MMF's reader."""
+    return "\n".join(_row(row) for row in feature_tables.reading(found))
+
+
+def disk(found: Sequence[Found]) -> str:
+    """The same from a disk, beside the disk."""
+    return "\n".join(_row(row) for row in feature_tables.disk(found))
+
+
 OPENING_COLUMNS = ("a training split", "machine", "s", "s of the CPU", "MiB", "MiB of a worker, of four")
 SAMPLE_COLUMNS = ("samples of", "machine", "µs a sample", "in batches", "in the first epoch", "a second, in batches")
 RECORD_COLUMNS = ("date", "target", "seconds", "of the CPU", "updates", "machine", "change", "command")
@@ -170,6 +181,7 @@ RUN_COLUMNS = (
 TABLES: dict[str, Callable[[Sequence[Found]], str]] = {
     **{"steps": steps, "memory": memory, "peak": peak},
     **{"runs": runs, "records": records, "keys": keys, "openings": openings, "samples": samples},
+    **{"reading": reading, "disk": disk},
 }
 
 

@@ -88,16 +88,24 @@ def batch_memory(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
 
     Elsewhere a worker's batch is copied once more when it is handed on.
     """
-    empty = torch.empty(0, dtype=dtype)
-    size = math.prod(shape) * empty.element_size()
+    size = math.prod(shape) * dtype.itemsize
     if get_worker_info() is None or not size or room() <= SPARE + 2 * size:
         return torch.empty(shape, dtype=dtype)
     try:
-        storage = torch.UntypedStorage._new_shared(size)  # taken at once, not only when it is written
+        return shared_tensor(shape, dtype)
     except RuntimeError:  # another worker has just taken the last
         return torch.empty(shape, dtype=dtype)
+
+
+def shared_tensor(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """An empty tensor that other processes see, of memory that is taken at once and not only when it is written.
+
+    Raises:
+        RuntimeError: where there is none left.
+    """
+    storage = torch.UntypedStorage._new_shared(math.prod(shape) * dtype.itemsize)
     strides = [math.prod(shape[place + 1 :]) for place in range(len(shape))]
-    return empty.set_(storage, 0, shape, strides)
+    return torch.empty(0, dtype=dtype).set_(storage, 0, shape, strides)
 
 
 def of_bytes(content: bytes, dtype: torch.dtype, shape: tuple[int, ...]) -> torch.Tensor:

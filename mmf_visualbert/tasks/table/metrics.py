@@ -1,27 +1,30 @@
 """What is measured on a table: torchmetrics' own functions over all examples, each once over all processes."""
 
 from collections.abc import Callable, Mapping
+from types import ModuleType
 
 import torch
 from torch import Tensor
-from torchmetrics.functional import (
-    mean_absolute_error,
-    pearson_corrcoef,
-    spearman_corrcoef,
-)
-from torchmetrics.functional.classification import (
-    binary_auroc,
-    multiclass_f1_score,
-    multilabel_auroc,
-    multilabel_average_precision,
-    multilabel_f1_score,
-)
 
 from mmf_visualbert.catalog import register
 from mmf_visualbert.metrics.accuracy import Accuracy
 from mmf_visualbert.metrics.gather import gather_by_id
 
 Value = Callable[[Tensor, Tensor], Tensor]
+
+
+def classification() -> ModuleType:
+    """torchmetrics' functions of labels. Their import takes a second, which runs of other tasks need not wait for."""
+    import torchmetrics.functional.classification as found
+
+    return found
+
+
+def regression() -> ModuleType:
+    """Those of numbers, likewise."""
+    import torchmetrics.functional.regression as found
+
+    return found
 
 
 class OfScores:
@@ -44,54 +47,54 @@ class OfScores:
 
 def macro_f1(scores: Tensor, targets: Tensor) -> Tensor:
     """F1 of each class, averaged."""
-    return multiclass_f1_score(scores, targets, scores.size(1), average="macro")
+    return classification().multiclass_f1_score(scores, targets, scores.size(1), average="macro")
 
 
 def weighted_f1(scores: Tensor, targets: Tensor) -> Tensor:
     """F1 of each class, weighted by how many examples it has."""
-    return multiclass_f1_score(scores, targets, scores.size(1), average="weighted")
+    return classification().multiclass_f1_score(scores, targets, scores.size(1), average="weighted")
 
 
 def auroc(scores: Tensor, targets: Tensor) -> Tensor:
     """Area under the ROC curve of the second class; NaN where one class is absent."""
     if targets.unique().numel() < 2:
         return torch.tensor(float("nan"))
-    return binary_auroc(scores.softmax(-1)[:, -1], targets)
+    return classification().binary_auroc(scores.softmax(-1)[:, -1], targets)
 
 
 def micro_f1(scores: Tensor, targets: Tensor) -> Tensor:
     """F1 of all labels of all examples together."""
-    return multilabel_f1_score(scores.sigmoid(), targets.long(), scores.size(1), average="micro")
+    return classification().multilabel_f1_score(scores.sigmoid(), targets.long(), scores.size(1), average="micro")
 
 
 def macro_f1_of_labels(scores: Tensor, targets: Tensor) -> Tensor:
     """F1 of each label, averaged."""
-    return multilabel_f1_score(scores.sigmoid(), targets.long(), scores.size(1), average="macro")
+    return classification().multilabel_f1_score(scores.sigmoid(), targets.long(), scores.size(1), average="macro")
 
 
 def average_precision(scores: Tensor, targets: Tensor) -> Tensor:
     """Average precision of each label, averaged."""
-    return multilabel_average_precision(scores.sigmoid(), targets.long(), scores.size(1))
+    return classification().multilabel_average_precision(scores.sigmoid(), targets.long(), scores.size(1))
 
 
 def auroc_of_labels(scores: Tensor, targets: Tensor) -> Tensor:
     """Area under the ROC curve of each label, averaged."""
-    return multilabel_auroc(scores.sigmoid(), targets.long(), scores.size(1))
+    return classification().multilabel_auroc(scores.sigmoid(), targets.long(), scores.size(1))
 
 
 def pearson(scores: Tensor, targets: Tensor) -> Tensor:
     """Pearson's correlation."""
-    return pearson_corrcoef(scores.squeeze(1), targets)
+    return regression().pearson_corrcoef(scores.squeeze(1), targets)
 
 
 def spearman(scores: Tensor, targets: Tensor) -> Tensor:
     """Spearman's correlation."""
-    return spearman_corrcoef(scores.squeeze(1), targets)
+    return regression().spearman_corrcoef(scores.squeeze(1), targets)
 
 
 def absolute_error(scores: Tensor, targets: Tensor) -> Tensor:
     """Mean absolute error."""
-    return mean_absolute_error(scores.squeeze(1), targets)
+    return regression().mean_absolute_error(scores.squeeze(1), targets)
 
 
 class F1OfEach:
@@ -111,10 +114,12 @@ class F1OfEach:
         scores, targets = gather_by_id(sample_list["id"], model_output["scores"].detach(), sample_list["targets"])
         labels = scores.size(1)
         if targets.dim() == 1:
-            values = multiclass_f1_score(scores.float(), targets, labels, average="none")
+            values = classification().multiclass_f1_score(scores.float(), targets, labels, average="none")
             counts = torch.bincount(targets, minlength=labels)
         else:
-            values = multilabel_f1_score(scores.float().sigmoid(), targets.long(), labels, average="none")
+            values = classification().multilabel_f1_score(
+                scores.float().sigmoid(), targets.long(), labels, average="none"
+            )
             counts = targets.sum(dim=0)
         shown = torch.argsort(counts, descending=True, stable=True)[: self.most]
         return {index: values[index] for index in sorted(shown.tolist()) if counts[index] > 0}
