@@ -42,15 +42,15 @@ class Nodes:
         if page_size % 2:
             raise OutsideError
         self._raw, self._bytes = raw, np.frombuffer(raw, np.uint8)
-        shorts = np.frombuffer(raw, "<u2").reshape(-1, page_size // 2).astype(np.int64)
-        kinds, ends = shorts[:, _FLAGS] & (BRANCH | LEAF), shorts[:, _END]
+        shorts = np.frombuffer(raw, "<u2").reshape(-1, page_size // 2)
+        kinds, ends = shorts[:, _FLAGS] & (BRANCH | LEAF), shorts[:, _END].astype(np.int64)
         if (kinds != kinds[0]).any() or kinds[0] == 0 or ends.min() < HEADER or ends.max() > page_size:
             raise OutsideError
         self.branch = bool(kinds[0] & BRANCH)
         counts = (ends - HEADER) // 2
         self.starts = np.concatenate([[0], np.cumsum(counts)])
-        places = shorts[:, HEADER // 2 :]
-        offsets = places[np.arange(places.shape[1]) < counts[:, None]]
+        places = shorts[:, HEADER // 2 : HEADER // 2 + counts.max()]
+        offsets = places[np.arange(places.shape[1]) < counts[:, None]].astype(np.int64)
         before = np.repeat(np.arange(len(shorts)) * page_size, counts)  # bytes before each node's page
         self._read(before, offsets, page_size)
 

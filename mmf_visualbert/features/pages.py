@@ -10,6 +10,8 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+
 from mmf_visualbert.features.nodes import BRANCH, ELSEWHERE, HEADER, LEAF, NODE, PAGE, Nodes, OutsideError
 
 _MAGIC, _VERSION = 0xBEEFC0DE, 1
@@ -149,11 +151,12 @@ class Pages:
     def _parts(self, level: list[int], least: list[bytes]) -> Iterator[tuple[Nodes, list[bytes]]]:
         """The pages of a level, some at a time."""
         size, kinds = self.page_size, set()
-        if any((page + 1) * size > len(self.map) for page in level):
+        pages = np.frombuffer(self.map, np.uint8, len(self.map) // size * size).reshape(-1, size)
+        if max(level, default=0) >= len(pages):
             raise OutsideError
         for start in range(0, len(level), _AT_ONCE):
             part = slice(start, start + _AT_ONCE)
-            nodes = Nodes(b"".join(self.map[page * size : (page + 1) * size] for page in level[part]), size)
+            nodes = Nodes(pages[level[part]].tobytes(), size)
             kinds.add(nodes.branch)
             if len(kinds) > 1:
                 raise OutsideError
