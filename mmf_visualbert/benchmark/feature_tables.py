@@ -50,6 +50,18 @@ def disk(found: Sequence[Found]) -> list[list[str]]:
     return rows
 
 
+def many(found: Sequence[Found]) -> list[list[str]]:
+    """What a store with many ids takes before its first record, and when all were read."""
+    rows = [["a million small records", "machine", "first record after", "MiB when all are read"], ["---"] * 4]
+    for each, machine in _of_features(found):
+        for name, what in (("ours", "ours"), ("mmf", "MMF's reader")):
+            figures = each["many_ids"][name]
+            rows.append(
+                [what, machine, f"{figures['seconds_to_first_record']:.2f} s", f"{figures['mib_all_read']:.0f}"]
+            )
+    return rows
+
+
 def _of_features(found: Sequence[Found]) -> list[tuple[Found, str]]:
     of_features = [each for each in found if each.get("benchmark") == "features"]
     return [(each, f"{each['machine']['cpu']}, {each['machine']['instructions']}") for each in of_features]

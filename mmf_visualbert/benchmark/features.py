@@ -30,7 +30,6 @@ from mmf_visualbert.processors.regions import RegionFeatures
 
 TURN = 16  # records that a contender reads before the next one's turn
 BATCH = 64
-EMPTY = np.empty(0)
 
 
 def run(args: argparse.Namespace) -> dict:
@@ -194,24 +193,29 @@ def batches(paths: dict[str, Path], args: argparse.Namespace) -> dict[str, dict]
 
 
 def batch_maker(name: str, paths: dict[str, Path], args: argparse.Namespace) -> Callable[[list[int]], torch.Tensor]:
-    """A function that makes the features (B, R, D) of a batch of records, in new memory."""
-    from mmf_visualbert.plugin.workers import shared_tensor
+    """A function that makes the features (B, R, D) of a batch of records, in memory that the training process sees.
+
+    Ours and numpy's is that of the batch before, as it is in a worker.
+    """
+    from mmf_visualbert.plugin.kept_memory import KeptMemory
+    from mmf_visualbert.plugin.workers import shared_storage
+
+    kept = KeptMemory(shared_storage)
+
+    def memory(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+        found = kept.tensor(shape, dtype)
+        return torch.empty(shape, dtype=dtype) if found is None else found
 
     if name == "mmf":
-        from mmf.common.sample import SampleList
+        from mmf_visualbert.plugin.feature_reader import feature_batch, feature_reader
 
-        read = contender(name, paths, args)
-
-        def collated(numbers: list[int]) -> torch.Tensor:
-            samples = [{"image_feature_0": read(number, EMPTY)[0]} for number in numbers]  # type: ignore[index]
-            return SampleList(samples)["image_feature_0"].share_memory_()
-
-        return collated
+        reader = feature_reader(paths[name], args.regions)
+        return lambda numbers: feature_batch(reader, [f"{key(number)}.npy" for number in numbers])
     if name == "numpy":
         copy = contender("numpy_memory_fp16", paths, args)
 
         def copied(numbers: list[int]) -> torch.Tensor:
-            whole = shared_tensor((len(numbers), args.regions, args.dimension), torch.float16)
+            whole = memory((len(numbers), args.regions, args.dimension), torch.float16)
             for place, slot in enumerate(whole.numpy()):
                 copy(numbers[place], slot)
             return whole
@@ -220,7 +224,7 @@ def batch_maker(name: str, paths: dict[str, Path], args: argparse.Namespace) -> 
     regions = ImageRegions(FeatureStore(paths[name]), RegionFeatures(args.regions, args.dimension))
 
     def made(numbers: list[int]) -> torch.Tensor:
-        with batch_room(len(numbers), shared_tensor) as room:
+        with batch_room(len(numbers), memory) as room:
             return room.stacked([regions.tensors(key(number)) for number in numbers])["region_features"]
 
     return made

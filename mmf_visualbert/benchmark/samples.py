@@ -20,6 +20,7 @@ import torch
 from mmf_visualbert.benchmark.whole_run import write_run
 from mmf_visualbert.contracts import Dataset
 from mmf_visualbert.datasets.draws import repeatable_draws, seed_from
+from mmf_visualbert.plugin.workers import batch_memory
 from mmf_visualbert.processors.batch_room import batch_room
 from mmf_visualbert.runs import open_dataset, read_config
 
@@ -73,6 +74,6 @@ def epoch(dataset: Dataset, batch: int, seed: int, number: int) -> float:
                 dataset[order[first]]
                 continue
             together = order[first : first + batch]
-            with batch_room(len(together)) as room:
+            with batch_room(len(together), batch_memory) as room:
                 room.stacked([dataset[index] for index in together])
         return 1e6 * (time.process_time() - start) / len(order)

@@ -171,6 +171,11 @@ def disk(found: Sequence[Found]) -> str:
     return "\n".join(_row(row) for row in feature_tables.disk(found))
 
 
+def many(found: Sequence[Found]) -> str:
+    """What a store with a million ids takes."""
+    return "\n".join(_row(row) for row in feature_tables.many(found))
+
+
 OPENING_COLUMNS = ("a training split", "machine", "s", "s of the CPU", "MiB", "MiB of a worker, of four")
 SAMPLE_COLUMNS = ("samples of", "machine", "µs a sample", "in batches", "in the first epoch", "a second, in batches")
 RECORD_COLUMNS = ("date", "target", "seconds", "of the CPU", "updates", "machine", "change", "command")
@@ -181,7 +186,7 @@ RUN_COLUMNS = (
 TABLES: dict[str, Callable[[Sequence[Found]], str]] = {
     **{"steps": steps, "memory": memory, "peak": peak},
     **{"runs": runs, "records": records, "keys": keys, "openings": openings, "samples": samples},
-    **{"reading": reading, "disk": disk},
+    **{"reading": reading, "disk": disk, "many": many},
 }
 
 

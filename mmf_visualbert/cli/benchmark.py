@@ -10,7 +10,7 @@ visualbert benchmark keys --data data/sample --folder save/keys --json benchmark
 visualbert benchmark features --json benchmarks/features_cpu.json
 visualbert benchmark analysis --json benchmarks/analysis_cpu.json
 visualbert benchmark precision --checkpoint save/vqa2/sample/best.ckpt --json benchmarks/precision_cpu.json
-visualbert benchmark table README.md docs/speed.md benchmarks/records.md
+visualbert benchmark table README.md docs/speed.md docs/features.md benchmarks/records.md
 
 `train` and `infer` build our model from the yaml that ships, with random weights. RIVAL is an environment in which
 MMF's own visual_bert works (MMF main, transformers 4.41, numpy < 2) and this package can be imported. `run` starts

@@ -9,9 +9,11 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 import torch
+from torch.multiprocessing import get_sharing_strategy
 from torch.multiprocessing.reductions import reduce_tensor
 from torch.utils.data import get_worker_info
 
+from mmf_visualbert.plugin.kept_memory import LEAST, KeptMemory
 from mmf_visualbert.plugin.preemption import SIGNALS
 
 logger = logging.getLogger(__name__)
@@ -37,8 +39,11 @@ def begin_worker(number: int) -> None:
     Args:
         number: of the worker.
     """
+    global _of_worker
     let_the_parent_end_it()
-    ForkingPickler.register(torch.Tensor, BatchPickler(number).reduce)
+    by_file = get_sharing_strategy() == "file_descriptor"  # what is kept is handed on in no other way
+    _of_worker = KeptMemory(shared_storage) if by_file else None
+    ForkingPickler.register(torch.Tensor, BatchPickler(number, _of_worker).reduce)
 
 
 def let_the_parent_end_it() -> None:
@@ -64,13 +69,18 @@ class BatchPickler:
 
     Args:
         number: of the worker; the first one says it.
+        kept: where its large batches lie, if they are kept.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, kept: KeptMemory | None) -> None:
         self._is_told = number != 0
+        self.kept = kept
 
     def reduce(self, tensor: torch.Tensor) -> tuple[Any, ...]:
         """What is pickled of a tensor."""
+        reduced = None if self.kept is None else self.kept.reduced(tensor)
+        if reduced is not None:
+            return reduced
         if tensor.device.type != "cpu" or room() > SPARE + 2 * tensor.nbytes:
             return reduce_tensor(tensor)
         if not self._is_told:
@@ -84,28 +94,37 @@ class BatchPickler:
 
 
 def batch_memory(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-    """An empty tensor of a batch: in a worker where the training process sees it too, while there is room there.
+    """An empty tensor of a batch, in memory of one before that is gone, where it is large.
 
-    Elsewhere a worker's batch is copied once more when it is handed on.
+    In a worker it lies where the training process sees it too, while there is room there. Elsewhere a worker's batch is
+    copied once more when it is handed on.
     """
     size = math.prod(shape) * dtype.itemsize
-    if get_worker_info() is None or not size or room() <= SPARE + 2 * size:
-        return torch.empty(shape, dtype=dtype)
+    in_worker = get_worker_info() is not None
+    kept = _of_worker if in_worker else _of_process
+    made = None
+    if kept is not None and size >= LEAST:
+        made = kept.tensor(shape, dtype)
+    elif in_worker and size:
+        storage = shared_storage(size)
+        strides = [math.prod(shape[place + 1 :]) for place in range(len(shape))]
+        made = None if storage is None else torch.empty(0, dtype=dtype).set_(storage, 0, shape, strides)
+    return torch.empty(shape, dtype=dtype) if made is None else made
+
+
+def shared_storage(size: int) -> torch.UntypedStorage | None:
+    """Memory that other processes see, taken at once and not only when it is written; None where there is no room."""
+    if room() <= SPARE + 2 * size:
+        return None
     try:
-        return shared_tensor(shape, dtype)
+        return torch.UntypedStorage._new_shared(size)
     except RuntimeError:  # another worker has just taken the last
-        return torch.empty(shape, dtype=dtype)
+        return None
 
 
-def shared_tensor(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-    """An empty tensor that other processes see, of memory that is taken at once and not only when it is written.
-
-    Raises:
-        RuntimeError: where there is none left.
-    """
-    storage = torch.UntypedStorage._new_shared(math.prod(shape) * dtype.itemsize)
-    strides = [math.prod(shape[place + 1 :]) for place in range(len(shape))]
-    return torch.empty(0, dtype=dtype).set_(storage, 0, shape, strides)
+# Of the worker that this process is, and of this process itself.
+_of_worker: KeptMemory | None = None
+_of_process = KeptMemory(torch.UntypedStorage)
 
 
 def of_bytes(content: bytes, dtype: torch.dtype, shape: tuple[int, ...]) -> torch.Tensor:

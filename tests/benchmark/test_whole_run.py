@@ -104,7 +104,7 @@ def test_a_table_of_runs(tmp_path, capsys):
     assert capsys.readouterr().out.endswith("changed: nothing\n")
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/speed.md", "benchmarks/records.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/speed.md", "docs/features.md", "benchmarks/records.md"])
 def test_the_pages_have_the_figures_that_were_measured(page):
     text = (ROOT / page).read_text()
     assert table.drawn(text, table.read(ROOT / "benchmarks"), page) == text, "run visualbert benchmark table"
