@@ -2,7 +2,7 @@
 
 import functools
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from mmf_visualbert.compat.distributed import rank
 from mmf_visualbert.compat.replace import replace
 from mmf_visualbert.datasets.draws import seed_from
+from mmf_visualbert.errors import InputError
 from mmf_visualbert.plugin import progress
 from mmf_visualbert.plugin.configuration import MODEL
 from mmf_visualbert.plugin.loaders import loaders_of, order_of
@@ -68,10 +69,29 @@ def remember_the_best(early_stopping: ModuleType) -> str | None:
         run = progress.of_this_run()
         if run is not None:
             run.evaluated = update
+            require_criterion(self.early_stop_criteria, meter.meters)
         return judge(self, update, iteration, meter)
 
     replace(cls, __init__=build_known, init_from_checkpoint=remember, __call__=judge_noted)
     return "MMF would stop early from the wrong update on after a resume"
+
+
+def require_criterion(name: str, given: Collection[str]) -> None:
+    """Says what there is where an evaluation does not give what a run is judged by.
+
+    Args:
+        name: of the criterion, with MMF's `val/` before it.
+        given: the names of losses and metrics.
+
+    Raises:
+        InputError: on the first process, which judges.
+    """
+    if rank() == 0 and name not in given:
+        there = ", ".join(sorted(each.removeprefix("val/") for each in given))
+        raise InputError(
+            f"training.early_stop.criteria is '{name.removeprefix('val/')}', and an evaluation gives {there}; name one "
+            "of these"
+        )
 
 
 def seed_each_update_of_release(base_trainer: ModuleType) -> str | None:

@@ -99,3 +99,10 @@ def test_trackio_keeps_all_on_this_machine(run_words, monkeypatch, tmp_path):
     trackio.finish()
     (database,) = (tmp_path / "trackio").rglob("visualbert*.db")
     assert database.stat().st_size > 100 and (folder / "metrics.jsonl").is_file()
+
+
+def test_a_criterion_that_no_evaluation_gives_is_named_with_those_that_there_are(run_words):
+    with pytest.raises(
+        InputError, match=r"criteria is 'toy/accurracy', and an evaluation gives total_loss, toy_words/"
+    ):
+        run_words(*OPTS, "training.early_stop.criteria=toy/accurracy")
