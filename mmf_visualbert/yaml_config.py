@@ -1,6 +1,7 @@
 """Configurations: yaml files with all that they include, and sections of them as plain containers."""
 
 import math
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,7 +57,7 @@ def _read(path: Path, above: tuple[Path, ...]) -> Included:
         raise InputError(f"{path} includes itself ({chain}); take one of these includes out")
     refuse_expansion(path)
     try:
-        own = merge(OmegaConf.load(path))
+        own = with_home(merge(OmegaConf.load(path)))
     except Exception as error:  # yaml's and omegaconf's errors have no base in common
         raise InputError(f"{path} is not readable as yaml ({error}); correct it") from error
     names = own.pop("includes", OmegaConf.create([]))
@@ -153,6 +154,23 @@ def _find(name: str, includer: Path) -> Path:
     if not found.is_file():
         raise InputError(f"{found} does not exist; {includer} includes it: correct the path there, or put the file in")
     return found
+
+
+def at_home(value: Any) -> Any:
+    """A text, or all texts of plain containers, with the user's folder in place of a `~/` at the beginning.
+
+    A shell leaves `key=~/data` as it is, and a folder of the name `~` is nobody's wish.
+    """
+    if isinstance(value, Mapping):
+        return {key: at_home(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [at_home(each) for each in value]
+    return os.path.expanduser(value) if isinstance(value, str) and value.startswith("~/") else value
+
+
+def with_home(config: Any) -> Any:
+    """A configuration of omegaconf with the user's folder in place of `~/` at the beginning of its texts."""
+    return OmegaConf.create(at_home(OmegaConf.to_container(config, resolve=False)))
 
 
 def merge(*configs: Any) -> DictConfig:

@@ -56,7 +56,7 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The console command; gives the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = [_at_home(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     if given and given[0].split("=")[0] == USER_DIR:
         _, equals, folder = given.pop(0).partition("=")
         if not equals and not given:
@@ -82,7 +82,7 @@ def run(module: str, arguments: Sequence[str] | None, program: str) -> int:
         program: what the user called it, for its help and its errors.
     """
     command = importlib.import_module(f"mmf_visualbert.cli.{module}")
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = [_at_home(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     parser = Parser(prog=program, description=command.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.set_defaults(stopped="stopped", given=given)
     command.add_arguments(parser)
@@ -108,6 +108,12 @@ VisualBERT as a plugin for MMF. Its own commands, mmf_run and mmf_predict, train
 def import_user_package(folder: str) -> None:
     """Imports the user's own package, which files its parts and tasks."""
     importlib.import_module("mmf_visualbert.catalog").import_user_package(folder)
+
+
+def _at_home(word: str) -> str:
+    """A word whose `~/` behind `--option=` is the user's folder, which a shell leaves as it is."""
+    option, _, value = word.partition("=")
+    return f"{option}={os.path.expanduser(value)}" if word.startswith("--") and value.startswith("~/") else word
 
 
 def _refuse_no_folder() -> None:

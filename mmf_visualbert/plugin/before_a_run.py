@@ -7,6 +7,7 @@ from typing import Any
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.modules.model_values import check_model_values
 from mmf_visualbert.plugin.configuration import MODEL, plain
+from mmf_visualbert.plugin.impossible_values import refuse_impossible_values
 from mmf_visualbert.plugin.loggers import check_loggers
 from mmf_visualbert.plugin.parts_of_config import check_parts
 from mmf_visualbert.plugin.pretrained import take_pretrained
@@ -36,6 +37,7 @@ def check_before_a_run(configuration: ModuleType) -> str | None:
             if check_datasets_of_parts(plain(config)):
                 prepare(config)
             check_loggers(config)
+            refuse_impossible_values(container(config), configuration.registry)
             check_resume(container(config.checkpoint), config)
             config.training.num_workers = possible_workers(config.training.num_workers)
         return upgraded

@@ -5,8 +5,11 @@ import sys
 from collections.abc import Callable
 
 from mmf_visualbert.ending import finish
+from mmf_visualbert.errors import InputError
 from mmf_visualbert.plugin.preemption import listening
 from mmf_visualbert.plugin.processes import together
+
+NO_MODEL = "Required argument 'model' not passed"
 
 
 def run() -> None:
@@ -22,6 +25,23 @@ def predict() -> None:
 def run_command(command: Callable[[], None]) -> None:
     """Run one of MMF's commands; where it fails, exit with the code that `ending.finish` gives."""
     with listening():
-        code = finish(lambda: together(command), "mmf_visualbert")
+        code = finish(lambda: together(lambda: with_a_model(command)), "mmf_visualbert")
     if code:
         sys.exit(code)
+
+
+def with_a_model(command: Callable[[], None]) -> None:
+    """Runs one of MMF's commands.
+
+    Raises:
+        InputError: where neither the command line nor a yaml names a model, which MMF says with a KeyError.
+    """
+    try:
+        command()
+    except KeyError as error:
+        if NO_MODEL not in str(error):
+            raise
+        raise InputError(
+            "no model is named, neither on the command line nor in a yaml; give the yaml of a run, as "
+            "config=projects/visualbert/configs/vqa2/defaults.yaml"
+        ) from error

@@ -1,5 +1,6 @@
 """Runs from one yaml: what to train is read from it, our files are found, and keys that nothing reads are refused."""
 
+import difflib
 import functools
 import os
 import sys
@@ -17,7 +18,7 @@ from mmf_visualbert.compat.replace import replace
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.places import our_path
 from mmf_visualbert.plugin import config_keys
-from mmf_visualbert.yaml_config import container, read_yaml, refuse_expansion
+from mmf_visualbert.yaml_config import container, read_yaml, refuse_expansion, with_home
 
 MODEL = "visualbert"
 DATASETS = "visualbert_"
@@ -66,6 +67,7 @@ def run_from_yaml_alone(configuration: ModuleType) -> str | None:
     @functools.wraps(build_model)
     def build_chosen_model(self: Any, opts: Any) -> Any:
         take_from_yaml(opts, self._user_config)
+        check_model(opts.get("model"), configuration.registry)
         built = build_model(self, opts)
         if opts.get("model") == MODEL and "stdout_capture" in self._default_config.training:
             built = OmegaConf.merge({"training": {"stdout_capture": False}}, built)
@@ -99,6 +101,18 @@ def take_from_yaml(opts: Any, user: Any) -> None:
     user["datasets"] = datasets
     if opts.get("datasets") is None and opts.get("dataset") is None:
         opts["datasets"] = datasets
+
+
+def check_model(name: str | None, registry: Any) -> None:
+    """Refuse a model that is not registered; MMF warns, and fails later on something else.
+
+    Raises:
+        InputError: naming it, and what was likely meant.
+    """
+    if name is not None and registry.get_model_class(name) is None:
+        near = difflib.get_close_matches(name, registry.mapping["model_name_mapping"], n=1)
+        meant = f" (did you mean '{near[0]}'?)" if near else ""
+        raise InputError(f"there is no model named '{name}'{meant}; this package's is '{MODEL}'")
 
 
 def find_our_configs(configuration: ModuleType) -> str | None:
@@ -148,7 +162,8 @@ def tell_of_unreadable_yaml(configuration: ModuleType) -> str | None:
         if opts.get("config") and Path(opts.config).is_file():
             refuse_expansion(Path(opts.config))
         try:
-            return build_user(self, opts)
+            built = build_user(self, opts)
+            return with_home(built) if opts.get("config") else built
         except FileNotFoundError as error:
             raise InputError(f"config={opts.config}: {error.filename} does not exist; correct the path") from error
         except YAMLError as error:

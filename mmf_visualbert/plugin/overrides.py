@@ -16,6 +16,7 @@ from mmf_visualbert import catalog
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.plugin.override_values import NULLS, fit, read_list, read_value, read_yaml, type_of
 from mmf_visualbert.plugin.parts_of_config import Step, dotted, kind_at
+from mmf_visualbert.yaml_config import at_home
 
 KEY = re.compile(r"\w[\w-]*(\[-?\d+\])*(\.\w[\w-]*(\[-?\d+\])*)*")
 STEP = re.compile(r"\w[\w-]*|\[-?\d+\]")
@@ -109,7 +110,7 @@ def read_words(words: Iterable[str]) -> list[Override]:
             key = "datasets"
             text = ",".join(read_list(text, word, texts=True)) if text[0] == "[" else text
         steps = tuple(int(step[1:-1]) if step[0] == "[" else step for step in STEP.findall(key))
-        overrides.append(Override(word, steps, text))
+        overrides.append(Override(word, steps, at_home(text)))
     return overrides
 
 
