@@ -3,10 +3,32 @@
 import functools
 import logging
 import sys
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from mmf_visualbert.compat.replace import replace
+from mmf_visualbert.files import write_errors
 from mmf_visualbert.files.writing import failure
+
+
+def make_the_folder_of_a_run(logger: ModuleType) -> str | None:
+    """The log (MMF rc10 and main) is also written into `env.save_dir`, made as a parent of its own folder alone. Stays.
+
+    With `env.log_dir` nobody has made it by then.
+    """
+    get_mmf_env = logger.get_mmf_env
+
+    @functools.wraps(get_mmf_env)
+    def get_made(key: str | None = None) -> Any:
+        found = get_mmf_env(key)
+        if key == "save_dir" and found:
+            with write_errors(Path(found)):
+                Path(found).mkdir(parents=True, exist_ok=True)
+        return found
+
+    replace(logger, get_mmf_env=get_made)
+    return "MMF would not find its folder where env.log_dir is set"
 
 
 def go_on_without_log(logger: ModuleType) -> str | None:

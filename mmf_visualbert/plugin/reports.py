@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -12,7 +12,7 @@ from mmf_visualbert.compat.distributed import rank, world_size
 from mmf_visualbert.compat.replace import replace
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.metrics.gather import gather
-from mmf_visualbert.plugin.configuration import MODEL
+from mmf_visualbert.plugin.configuration import DATASETS, MODEL
 from mmf_visualbert.plugin.shared_losses import NOT_COUNTED, batch_size
 
 
@@ -29,6 +29,59 @@ def count_whole_batches(report: ModuleType) -> str | None:
 
     replace(cls, __init__=build_counted)
     return "MMF would weigh the losses of several processes with the samples of one"
+
+
+def refuse_to_measure_without_labels(report: ModuleType) -> str | None:
+    """`Report` (MMF rc10 and main) ends with a traceback where a split is measured that has no labels. Stays.
+
+    It is said at the second batch; the labels of many a test split are not public.
+    """
+    cls = report.Report
+    (name,) = {"accumulate_tensor_fields", "accumulate_tensor_fields_and_loss"}.intersection(vars(cls))
+    accumulate = vars(cls)[name]
+
+    @functools.wraps(accumulate)
+    def accumulate_labelled(self: Any, other: Any, fields: Iterable[str]) -> None:
+        if is_ours():
+            refuse_unlabelled(self, fields)
+        accumulate(self, other, fields)
+
+    replace(cls, **{name: accumulate_labelled})
+    return "MMF would end with a traceback where a split without labels is measured"
+
+
+def refuse_to_measure_one_batch_without_labels(metrics: ModuleType) -> str | None:
+    """`Metrics` (MMF rc10 and main): the same for a split of one batch, and at the end. Stays."""
+    cls = metrics.Metrics
+    calculate = cls.__call__
+
+    @functools.wraps(calculate)
+    def calculate_labelled(self: Any, batch: Any, *rest: Any, **options: Any) -> Any:
+        if is_ours():
+            refuse_unlabelled(batch, self.required_params)
+        return calculate(self, batch, *rest, **options)
+
+    replace(cls, __call__=calculate_labelled)
+    return "MMF would end with a traceback where a split without labels is measured"
+
+
+def refuse_unlabelled(report: Mapping[str, Any], read: Iterable[str]) -> None:
+    """Refuses to measure what has no labels.
+
+    Args:
+        report: of a batch, or of several.
+        read: the fields that the run's metrics read.
+
+    Raises:
+        InputError: naming the split, and how it is predicted.
+    """
+    name, split = str(report["dataset_name"]), report["dataset_type"]
+    missing = [field for field in sorted(read) if field not in report]
+    if missing and name.startswith(DATASETS) and len(datasets()) == 1:
+        raise InputError(
+            f"the {split} split of {name} has no {', '.join(missing)}, which the run's metrics read; where its labels "
+            f"are not public, write its predictions: mmf_predict with the same words and run_type={split}"
+        )
 
 
 def take_uneven_batches(evaluation_loop: ModuleType) -> str | None:
@@ -89,6 +142,13 @@ def whole_batch(shares: list[tuple[int, list[Any]]]) -> list[Any]:
     text = json.dumps(shares).encode() + b"\n"
     lines = bytes(gather(torch.tensor(list(text), dtype=torch.uint8)).tolist()).splitlines()
     return [entry for _, entries in sorted(each for line in lines for each in json.loads(line)) for entry in entries]
+
+
+def datasets() -> list[str]:
+    """The names of the run's datasets."""
+    from mmf_visualbert.plugin import run_facts  # imports MMF
+
+    return run_facts.datasets()
 
 
 def is_ours() -> bool:

@@ -93,3 +93,8 @@ def test_no_step_runs_under_anomaly_detection(run_words, monkeypatch):
     first = 16 if is_release() else 0  # the first batch is drawn before the first step
     assert not any(seen[first:])
     assert not torch.is_anomaly_enabled()
+
+
+def test_a_log_in_a_folder_of_its_own(run_words, tmp_path):
+    saved = run_words(f"env.log_dir={tmp_path / 'logs'}", "training.max_updates=1")
+    assert "Finished run" in (saved / "train.log").read_text() and any((tmp_path / "logs").glob("train_*.log"))

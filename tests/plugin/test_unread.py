@@ -44,16 +44,16 @@ def predict(small_world, tmp_path, toy_project):
         (world / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(small_world / name, world / name)
 
-    def run(*words):
+    def run(*words, predict=True):
         sizes = [f"model_config.visualbert.size.{name}={value}" for name, value in SMALL.items()]
         common = [
             *(f"config={CONFIGS / 'vqa2' / 'defaults.yaml'}", f"env.data_dir={world}", "run_type=test"),
             *(f"env.save_dir={tmp_path / 'save'}", f"env.report_dir={tmp_path / 'out'}", "training.num_workers=0"),
             *("model_config.visualbert.bert=null", "model_config.visualbert.random_init=true"),
-            *("model_config.visualbert.region_dimension=128", "evaluation.predict=true"),
+            *("model_config.visualbert.region_dimension=128", f"evaluation.predict={predict}"),
             f"model_config.visualbert.tokenizer={small_world}/bert/vocab.txt",
         ]
-        importlib.import_module("mmf_cli.run").run([*common, *sizes, *words], predict=True)
+        importlib.import_module("mmf_cli.run").run([*common, *sizes, *words], predict=predict)
         (written,) = (tmp_path / "out").glob("*.json")
         return json.loads(written.read_text())
 
@@ -66,6 +66,16 @@ def test_test_is_predicted_where_train_and_val_are_absent(predict, small_world):
     asked = json.loads((small_world / "vqa2" / TEST).read_text())["questions"]
     assert [entry["question_id"] for entry in entries] == [question["question_id"] for question in asked]
     assert {entry["answer"] for entry in entries} <= set(dataset.answers)
+
+
+@pytest.mark.parametrize("batch_size", [2, 10_000])
+def test_a_split_without_labels_is_predicted_and_not_measured(predict, batch_size):
+    run, path, _ = predict
+    words = (f"checkpoint.resume_file={path}", "checkpoint.reset.all=true", f"training.batch_size={batch_size}")
+    with pytest.raises(
+        InputError, match=r"the test split of visualbert_vqa2 has no .*answer_types, which .*mmf_predict"
+    ):
+        run(*words, predict=False)
 
 
 def test_a_checkpoint_that_knows_no_answers_is_one_sentence(predict):
