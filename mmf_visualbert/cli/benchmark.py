@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from mmf_visualbert.benchmark.workloads import WORKLOADS
+from mmf_visualbert.errors import InputError
 
 RIVAL = "RIVAL/bin/python"
 MODULES = {"train": "steps", "infer": "steps", "run": "whole_run"}
@@ -157,8 +158,25 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folder", type=Path, default=Path("benchmarks"), help="of the figures")
 
 
+MAY_BE_ZERO = ("seed", "warmup", "workers")
+
+
+def refuse_numbers(options: argparse.Namespace) -> None:
+    """Raises InputError for a number of things, rounds, ... of which there have to be some, and that is below 1."""
+    zero = (*MAY_BE_ZERO, "rounds") if options.benchmark in ("train", "infer") else MAY_BE_ZERO
+    for name, value in vars(options).items():
+        least = 0 if name in zero else 1
+        if type(value) is int and value < least:
+            raise InputError(f"--{name.replace('_', '-')} is {value}; set it to {least} or more")
+
+
 def run(options: argparse.Namespace) -> None:
-    """Measures, prints, writes."""
+    """Measures, prints, writes.
+
+    Raises:
+        InputError: for numbers with which nothing can be measured.
+    """
+    refuse_numbers(options)
     if options.benchmark == "table":
         from mmf_visualbert.benchmark import table
 

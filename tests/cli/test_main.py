@@ -117,6 +117,19 @@ def test_bad_input_is_one_sentence_under_the_name_of_the_command(tmp_path, capsy
     assert error.startswith("visualbert features: error: ") and "none.lmdb" in error and error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["samples", "--rounds", "0"], "--rounds is 0; set it to 1 or more"),
+        (["samples", "--regions", "-3"], "--regions is -3; set it to 1 or more"),
+        (["train", "--rounds", "-1"], "--rounds is -1; set it to 0 or more"),
+    ],
+)
+def test_a_benchmark_of_nothing_is_refused(words, says, capsys):
+    assert main.main(["benchmark", *words]) == 2
+    assert says in capsys.readouterr().err
+
+
 def test_version(capsys):
     assert main.main(["--version"]) == 0
     assert capsys.readouterr().out == f"mmf_visualbert {mmf_visualbert.__version__}\n"
