@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import select
 import sys
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from mmf_visualbert.files.writing import failure
 BAD_INPUT, INTERRUPTED, PIPE_CLOSED = 2, 130, 141  # exit codes; the last two as a shell knows them
 # What the system says where a file cannot be written, whoever wrote it.
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+# What torch says of a killed worker, from within whatever the process was about to do.
+KILLED = re.compile(r"DataLoader worker \(pid (\d+)\) is killed by signal: Killed")
 
 
 def finish(command: Callable[[], int | None], name: str, stopped: str = "stopped") -> int:
@@ -45,9 +48,16 @@ def finish(command: Callable[[], int | None], name: str, stopped: str = "stopped
 def sentence_of(error: BaseException | None) -> str | None:
     """The sentence of the InputError that `error` is, was raised from, or quotes as text; None for any other error.
 
-    That a file could not be written, on a full or read-only disk, is one sentence whoever wrote it.
+    That a file could not be written, on a full or read-only disk, is one sentence whoever wrote it; so is that a worker
+    was killed.
     """
     while error is not None:
+        killed = KILLED.search(str(error))
+        if killed:
+            return (
+                f"a worker that reads data (process {killed[1]}) was killed, as the system does where memory runs out; "
+                "take fewer workers or give them more memory, and go on from what was saved"
+            )
         quoted = IN_TEXT.findall(str(error))
         if quoted:
             return quoted[-1]

@@ -1,5 +1,7 @@
 """Bad input is run_command in one line, with exit code 2; everything else is as MMF has it."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,13 @@ class Broken(torch.utils.data.Dataset):
         raise InputError("a.json: record 3 has no image; mend it")
 
 
+class Killed(Broken):
+    """Ends its worker, as the system does where memory runs out."""
+
+    def __getitem__(self, index):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def fail(rank):
     raise InputError("b.json is cut off; download it again")
 
@@ -37,6 +46,14 @@ def test_a_worker_of_a_loader(capsys):
     with pytest.raises(SystemExit):
         run_command(lambda: list(torch.utils.data.DataLoader(Broken(), num_workers=1)))
     assert capsys.readouterr().err == "mmf_visualbert: error: a.json: record 3 has no image; mend it\n"
+
+
+def test_a_worker_that_is_killed(capsys):
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: list(torch.utils.data.DataLoader(Killed(), num_workers=1)))
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "was killed, as the system does where memory runs out; take fewer workers" in said and said.count("\n") == 1
 
 
 def test_a_spawned_process(capsys):
