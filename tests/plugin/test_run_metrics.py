@@ -103,6 +103,6 @@ def test_trackio_keeps_all_on_this_machine(run_words, monkeypatch, tmp_path):
 
 def test_a_criterion_that_no_evaluation_gives_is_named_with_those_that_there_are(run_words):
     with pytest.raises(
-        InputError, match=r"criteria is 'toy/accurracy', and an evaluation gives total_loss, toy_words/"
+        InputError, match=r"criteria is 'toy_words/accuracy/yes', and an evaluation gives total_loss, toy_words/"
     ):
-        run_words(*OPTS, "training.early_stop.criteria=toy/accurracy")
+        run_words(*OPTS, "training.early_stop.criteria=toy_words/accuracy/yes")
