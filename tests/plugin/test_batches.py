@@ -61,6 +61,23 @@ def test_a_batch_of_a_worker(free, small_world, tmp_path, monkeypatch):
     assert batch["region_features"].is_shared() == (free > 0)
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_batches_in_memory_of_those_before(number, small_world, tmp_path, monkeypatch):
+    loader = train_loader("vqa2/defaults", small_world, tmp_path)
+    several = [list(places) for places, _ in zip(loader.batch_sampler, range(4), strict=False)] * 3
+    twins = [loader.collate_fn([loader.dataset[place] for place in places]) for places in several]
+    monkeypatch.setattr(workers, "LEAST", 1)
+    begun = {"worker_init_fn": workers.begin_worker, "multiprocessing_context": "fork"} if number else {}
+    again = torch.utils.data.DataLoader(
+        loader.dataset, batch_sampler=several, num_workers=number, collate_fn=loader.collate_fn, **begun
+    )
+    places = set()
+    for batch, twin in zip(again, twins, strict=True):
+        check(batch, twin)
+        places.add(batch["region_features"].data_ptr())
+    assert number or len(places) == 2, "the one that is there while the next is made, and that"
+
+
 def test_another_model_gets_samples(small_world, tmp_path):
     loader = train_loader("vqa2/defaults", small_world, tmp_path)
     loader.dataset.for_ours = False
