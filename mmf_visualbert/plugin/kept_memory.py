@@ -89,8 +89,8 @@ class KeptMemory:
         with self._taking:
             free = [piece for piece in self._pieces if piece.is_free]
             fitting = [piece for piece in free if size <= piece.capacity <= 2 * size]
-            piece = min(fitting, key=lambda each: each.capacity) if fitting else self._new(size)
-            self._forget([each for each in free if each is not piece])
+            piece = min(fitting, key=lambda each: each.capacity) if fitting else self._new(size, free)
+            self._forget([each for each in free if each is not piece], MOST_UNUSED)
             return None if piece is None else piece.tensor(size).view(dtype).view(shape)
 
     def reduced(self, tensor: Tensor) -> tuple[Any, ...] | None:
@@ -98,21 +98,22 @@ class KeptMemory:
         piece = next((piece for piece in self._pieces if piece.is_all_of(tensor)), None)
         return None if piece is None else piece.hand_on(tensor)
 
-    def _new(self, size: int) -> _Piece | None:
+    def _new(self, size: int, unused: list[_Piece]) -> _Piece | None:
         storage = self.allocate(size + 1)
+        if storage is None and unused:
+            self._forget(unused, 0)
+            storage = self.allocate(size + 1)
         if storage is None:
             return None
         self._pieces.append(_Piece(storage))
         return self._pieces[-1]
 
-    def _forget(self, unused: list[_Piece]) -> None:
-        """Gives back what is beyond the most that stays unused, the oldest first."""
+    def _forget(self, unused: list[_Piece], most: int) -> None:
+        """Gives back what is beyond so many bytes, the oldest first; `unused` loses what is given back."""
         left = sum(piece.capacity for piece in unused)
-        for piece in unused:
-            if left <= MOST_UNUSED:
-                break
-            self._pieces.remove(piece)
-            left -= piece.capacity
+        while unused and left > most:
+            left -= unused[0].capacity
+            self._pieces.remove(unused.pop(0))
 
 
 def of_another(file: Any, capacity: int, size: int, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:

@@ -54,8 +54,26 @@ def test_sizes_differ(kept, monkeypatch):
     assert len(kept._pieces) == 1, "what is unused is given back"
 
 
-def test_without_memory_there_is_none():
-    assert KeptMemory(lambda size: None).tensor(SHAPE, torch.float16) is None
+def test_without_memory_there_is_none_until_what_is_unused_is_given_back():
+    left = [5 << 20]
+
+    class Storage(torch.UntypedStorage):
+        def __del__(self):
+            left[0] += self.nbytes()
+
+    def allocate(size):
+        if size > left[0]:
+            return None
+        left[0] -= size
+        return Storage(size)
+
+    kept = KeptMemory(allocate)
+    assert kept.tensor((6, 1 << 20), torch.uint8) is None
+    small = [kept.tensor((1, 1 << 20), torch.uint8) for _ in range(2)]
+    assert kept.tensor((4, 1 << 20), torch.uint8) is None
+    del small
+    assert kept.tensor((4, 1 << 20), torch.uint8).shape == (4, 1 << 20)
+    assert len(kept._pieces) == 1
 
 
 class Batches(torch.utils.data.Dataset):
