@@ -58,5 +58,5 @@ def _check(section: Mapping[str, Any], kinds: Mapping[str, type], where: str) ->
             continue
         if not isinstance(value, TAKEN.get(kind, kind)) or (isinstance(value, bool) and kind is not bool):
             raise InputError(f"{where}.{key} is {'null' if value is None else repr(value)}; set it to {WORDS[kind]}")
-        if kind is int and value < 1:
+        if isinstance(value, int) and kind is int and value < 1:
             raise InputError(f"{where}.{key} is {value}; set it to 1 or more")
