@@ -4,6 +4,8 @@ import importlib
 import sys
 from collections.abc import Callable
 
+from requests import RequestException
+
 from mmf_visualbert.ending import finish
 from mmf_visualbert.errors import InputError
 from mmf_visualbert.plugin.preemption import listening
@@ -25,16 +27,16 @@ def predict() -> None:
 def run_command(command: Callable[[], None]) -> None:
     """Run one of MMF's commands; where it fails, exit with the code that `ending.finish` gives."""
     with listening():
-        code = finish(lambda: together(lambda: with_a_model(command)), "mmf_visualbert")
+        code = finish(lambda: together(lambda: named(command)), "mmf_visualbert")
     if code:
         sys.exit(code)
 
 
-def with_a_model(command: Callable[[], None]) -> None:
-    """Runs one of MMF's commands.
+def named(command: Callable[[], None]) -> None:
+    """Runs one of MMF's commands, and says in a sentence what MMF leaves to a traceback.
 
     Raises:
-        InputError: where neither the command line nor a yaml names a model, which MMF says with a KeyError.
+        InputError: where neither the command line nor a yaml names a model, or a download fails.
     """
     try:
         command()
@@ -44,4 +46,9 @@ def with_a_model(command: Callable[[], None]) -> None:
         raise InputError(
             "no model is named, neither on the command line nor in a yaml; give the yaml of a run, as "
             "config=projects/visualbert/configs/vqa2/defaults.yaml"
+        ) from error
+    except RequestException as error:
+        what = error.request.url if error.request else "what MMF asks for"
+        raise InputError(
+            f"{what} cannot be downloaded; look whether this machine has a network, or name files that are on it"
         ) from error

@@ -127,14 +127,16 @@ def check_names(config: Mapping[str, Any], registry: Any) -> None:
 
 
 def check_criterion(config: Mapping[str, Any]) -> None:
-    """Refuses a criterion of the best checkpoint that no evaluation has; MMF looks for it after the first one."""
+    """Refuses a criterion of the best checkpoint of a data set, loss or metric that the run has not.
+
+    What an evaluation gives below a metric's name is known after the first one alone (`exact_resume`).
+    """
     criterion = str(config["training"]["early_stop"]["criteria"])
     names = sorted(names_of_numbers(config))
     asked = criterion.removeprefix("val/")
     if not any(asked == name or asked.startswith(f"{name}/") for name in names):
         raise InputError(
-            f"training.early_stop.criteria={criterion}: no evaluation of this run has that number; name one of "
-            f"{', '.join(names)}"
+            f"training.early_stop.criteria is '{asked}', and an evaluation gives {', '.join(names)}; name one of these"
         )
 
 

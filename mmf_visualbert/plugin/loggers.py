@@ -71,14 +71,23 @@ def begin(name: str, config: Any, run: str | None, services: Services) -> None:
     """Begins a run at a service; it goes on with the one that it has there where the training goes on.
 
     Without network: wandb keeps all in the run's folder with WANDB_MODE=offline, trackio is local by itself.
+
+    Raises:
+        InputError: where the service begins no run, as without a key.
     """
     service = import_service(name)
     settings = OmegaConf.to_container(config, resolve=True)
     known = {"project": PROJECT, "name": config.training.get("experiment_name") or None, "config": settings}
-    if name == "wandb":
-        service.init(**known, dir=str(config.env.save_dir), id=run, resume="allow")
-    else:
-        service.init(**{**known, "name": known["name"] or run}, resume="allow")
+    try:
+        if name == "wandb":
+            service.init(**known, dir=str(config.env.save_dir), id=run, resume="allow")
+        else:
+            service.init(**{**known, "name": known["name"] or run}, resume="allow")
+    except Exception as error:  # each service has its own
+        raise InputError(
+            f"training.{LOGGERS}: {name} begins no run ({' '.join(str(error).split())}); do what it asks for, keep all "
+            f"on this machine (WANDB_MODE=offline), or leave it out of training.{LOGGERS}"
+        ) from error
     services.log.append(lambda values, update: service.log(values, step=update))
     services.finish.append(service.finish)
 

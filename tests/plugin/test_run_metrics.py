@@ -81,6 +81,17 @@ def test_services_are_named_and_installed(run_words):
         run_words("training.loggers=[mlflow]")
 
 
+def test_a_service_that_wants_a_key_is_one_sentence(run_words, monkeypatch):
+    wandb = pytest.importorskip("wandb")
+
+    def init(**_):  # as wandb's own without a login, which leaves the next run of a process without one
+        raise wandb.errors.UsageError("No API key configured.\nUse `wandb login` to log in.")
+
+    monkeypatch.setattr(wandb, "init", init)
+    with pytest.raises(InputError, match=r"wandb begins no run \(No API key configured. Use .*WANDB_MODE=offline"):
+        run_words(*OPTS, "training.loggers=[wandb]")
+
+
 def test_wandb_without_network_keeps_all_in_the_runs_folder(run_words, monkeypatch, tmp_path):
     wandb = pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")
