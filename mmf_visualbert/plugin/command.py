@@ -48,7 +48,8 @@ def named(command: Callable[[], None]) -> None:
             "config=projects/visualbert/configs/vqa2/defaults.yaml"
         ) from error
     except RequestException as error:
-        what = error.request.url if error.request else "what MMF asks for"
+        url = error.request.url if error.request else None
+        what = url if isinstance(url, str) else "what MMF asks for"
         raise InputError(
             f"{what} cannot be downloaded; look whether this machine has a network, or name files that are on it"
         ) from error

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
+from requests import ConnectionError, Request
 
 from mmf_visualbert.errors import InputError
-from mmf_visualbert.plugin.command import run
+from mmf_visualbert.plugin.command import named, run
 
 VQA = "config=projects/visualbert/configs/vqa2/sample.yaml"
 CRITERION = "training.early_stop.criteria"
@@ -91,3 +92,13 @@ def test_a_run_without_a_model_is_one_sentence(capsys, monkeypatch, toy_project)
         run()
     assert stop.value.code == 2
     assert "error: no model is named, neither on the command line nor in a yaml; give" in capsys.readouterr().err
+
+
+def test_a_download_without_a_network_is_one_sentence():
+    request = Request("GET", "https://example.org/model.tar.gz")
+
+    def command():
+        raise ConnectionError("name resolution failed", request=request)
+
+    with pytest.raises(InputError, match=r"https://example.org/model.tar.gz cannot be downloaded; look whether"):
+        named(command)
