@@ -11,12 +11,13 @@ import runpy
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from browser import chromium  # noqa: F401  a fixture
+from forked_commands import forked_commands
 
 TOY_PROJECT = Path(__file__).resolve().parent / "toy_project"
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -80,13 +81,20 @@ def start(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
     return run
 
 
+@pytest.fixture(scope="session")
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder of commands that are forks of one process, which has torch and the like already."""
+    with forked_commands(tmp_path_factory.mktemp("commands"), Path(__file__).resolve().parents[1]) as folder:
+        yield folder
+
+
 @pytest.fixture
-def mmf_run(start: Callable, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
+def mmf_run(start: Callable, forked: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
     """`mmf_run` on the toy project, saving into the test's folder."""
 
     def run(config: Path, *opts: str, program: str = "mmf_run", **environment: str) -> subprocess.CompletedProcess:
         folders = (f"env.user_dir={TOY_PROJECT}", f"env.save_dir={tmp_path / 'save'}")
-        return start(program, f"config={config}", *folders, *opts, **environment)
+        return start(str(forked / program), f"config={config}", *folders, *opts, **environment)
 
     return run
 

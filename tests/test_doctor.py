@@ -1,17 +1,13 @@
 """The doctor's report."""
 
 import importlib.util
-import subprocess
-import sys
 
 from mmf_visualbert import doctor
 from mmf_visualbert.compat import installed
 
 
-def test_report_of_this_environment():
-    done = subprocess.run(
-        [sys.executable, "-m", "mmf_visualbert.doctor"], capture_output=True, text=True, timeout=300, check=False
-    )
+def test_report_of_this_environment(start, forked):
+    done = start(str(forked / "python"), "-m", "mmf_visualbert.doctor")
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].startswith("Python 3.")

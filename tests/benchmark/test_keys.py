@@ -1,6 +1,7 @@
 """`visualbert benchmark keys`: runs with the fast paths and without them, side by side."""
 
 import json
+import sys
 
 import pytest
 
@@ -37,7 +38,8 @@ def test_finished_runs_are_read_and_drawn(tmp_path, capsys):
     ]
 
 
-def test_a_run_that_fails_and_one_without_an_evaluation_are_refused(tmp_path, capsys):
+def test_a_run_that_fails_and_one_without_an_evaluation_are_refused(forked, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "executable", str(forked / "python"))
     words = ["benchmark", "keys", "--seeds", "7", "--data", str(tmp_path / "no_data"), "--folder", str(tmp_path)]
     assert main(words) == 2
     assert "training.seed=7 training.max_epochs=6 ended with code" in capsys.readouterr().err

@@ -26,8 +26,8 @@ def test_a_run_ends_where_the_target_is_reached(tmp_path):
     assert found["value"] == next(value for value in evaluated if value >= 0.3)
 
 
-def test_a_run_that_ends_before_is_refused(tmp_path):
-    command = [*mmf_run(sys.executable), "config=none.yaml", f"env.save_dir={tmp_path}"]
+def test_a_run_that_ends_before_is_refused(forked, tmp_path):
+    command = [*mmf_run(str(forked / "python")), "config=none.yaml", f"env.save_dir={tmp_path}"]
     with pytest.raises(InputError, match=r"ended with code 2 before val/a was 0.8 \(best 0.0000\).*none.yaml"):
         target.until(command, tmp_path / "metrics.jsonl", "val/a", 0.8)
 

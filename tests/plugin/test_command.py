@@ -88,7 +88,7 @@ def test_mmf_predict_is_wrapped_too(mmf_run):
     assert "'training.batchsize' (did you mean 'training.batch_size'?)" in done.stderr.splitlines()[-1]
 
 
-def test_python_m_keeps_working(start, tmp_path):
-    done = start("python", "-m", "mmf_cli.run", "--help")
+def test_python_m_keeps_working(start, forked):
+    done = start(str(forked / "python"), "-m", "mmf_cli.run", "--help")
     assert done.returncode == 0
     assert "config_override" in done.stdout

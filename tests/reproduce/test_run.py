@@ -181,8 +181,17 @@ def test_unknown_variant_is_one_sentence(tmp_path, monkeypatch, capsys):
     )
 
 
-def test_two_phases_really_run(small_world, tmp_path):
-    command = [sys.executable, str(TOOL), "--task", "vqa2", "--variant", "no_coco", "--out", str(tmp_path / "run")]
+def test_two_phases_really_run(forked, small_world, tmp_path):
+    command = [
+        str(forked / "python"),
+        str(TOOL),
+        "--task",
+        "vqa2",
+        "--variant",
+        "no_coco",
+        "--out",
+        str(tmp_path / "run"),
+    ]
     overrides = ["training.max_epochs=1", "training.batch_size=16", f"env.data_dir={small_world}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
