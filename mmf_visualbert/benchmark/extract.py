@@ -47,7 +47,8 @@ def run(args: argparse.Namespace) -> dict:
     }
     ratio = rates["ours"]["images_per_second"] / rates["bare"]["images_per_second"]
     versions = {"detectron2": version, "torchvision": importlib.import_module("torchvision").__version__}
-    return {"detector": args.detector, "rates": rates, "speed_ratios": {"ours / bare": ratio}, "versions": versions}
+    found = {"benchmark": "extract", "detector": args.detector, "rates": rates, "versions": versions}
+    return {**found, "speed_ratios": {"ours / bare": ratio}}
 
 
 def make_images(folder: Path, count: int) -> list[ImageFile]:

@@ -62,6 +62,16 @@ def many(found: Sequence[Found]) -> list[list[str]]:
     return rows
 
 
+def extraction(found: Sequence[Found]) -> list[list[str]]:
+    """Images a second from files to a finished store, beside the bare detector on tensors that are ready."""
+    rows = [["from images", "machine", "images a second", "the bare detector's", "ours of it"], ["---"] * 5]
+    for each in (one for one in found if one.get("benchmark") == "extract"):
+        ours, bare = (each["rates"][name]["images_per_second"] for name in ("ours", "bare"))
+        what = f"`{each['detector']}`, random weights"
+        rows.append([what, each["machine"]["cpu"], f"{ours:.2f}", f"{bare:.2f}", f"{100 * ours / bare:.0f} %"])
+    return rows
+
+
 def _of_features(found: Sequence[Found]) -> list[tuple[Found, str]]:
     of_features = [each for each in found if each.get("benchmark") == "features"]
     return [(each, f"{each['machine']['cpu']}, {each['machine']['instructions']}") for each in of_features]

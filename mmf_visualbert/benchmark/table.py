@@ -20,7 +20,7 @@ TEXTS |= {"vcr_answer": "questions", "vcr_rationale": "questions"}
 RIVALS = {"mmf_fp32": "MMF's `visual_bert`, fp32", "hf_fp32": "transformers' `VisualBert*`, fp32"}
 RIVALS |= {"mmf_bf16": "MMF's `visual_bert`, bf16", "hf_bf16": "transformers' `VisualBert*`, bf16"}
 OURS = {"ours_fp32": "ours, fp32", "ours_bf16": "ours, bf16"}
-WITHOUT = ("target", "keys", "opening", "samples", "features")  # benchmarks without contenders
+WITHOUT = ("target", "keys", "opening", "samples", "features", "extract")  # benchmarks without contenders
 TWINS = {"on": "as shipped", "off": "without"}
 
 Found = Mapping[str, Any]
@@ -176,6 +176,11 @@ def many(found: Sequence[Found]) -> str:
     return "\n".join(_row(row) for row in feature_tables.many(found))
 
 
+def extraction(found: Sequence[Found]) -> str:
+    """What extraction adds to a detector."""
+    return "\n".join(_row(row) for row in feature_tables.extraction(found))
+
+
 OPENING_COLUMNS = ("a training split", "machine", "s", "s of the CPU", "MiB", "MiB of a worker, of four")
 SAMPLE_COLUMNS = ("samples of", "machine", "µs a sample", "in batches", "in the first epoch", "a second, in batches")
 RECORD_COLUMNS = ("date", "target", "seconds", "of the CPU", "updates", "machine", "change", "command")
@@ -186,7 +191,7 @@ RUN_COLUMNS = (
 TABLES: dict[str, Callable[[Sequence[Found]], str]] = {
     **{"steps": steps, "memory": memory, "peak": peak},
     **{"runs": runs, "records": records, "keys": keys, "openings": openings, "samples": samples},
-    **{"reading": reading, "disk": disk, "many": many},
+    **{"reading": reading, "disk": disk, "many": many, "extraction": extraction},
 }
 
 

@@ -40,8 +40,15 @@ def test_figures_are_drawn(tmp_path):
     }
     found["many_ids"] = {name: {"seconds_to_first_record": 0.5, "mib_all_read": 7.0} for name in ("ours", "mmf")}
     (tmp_path / "features.json").write_text(json.dumps(found))
+    rates = {"ours": {"images_per_second": 0.5}, "bare": {"images_per_second": 1.0}}
+    extract = {"benchmark": "extract", "machine": found["machine"], "detector": "a_detector", "rates": rates}
+    (tmp_path / "extract.json").write_text(json.dumps(extract))
     page = tmp_path / "page.md"
-    page.write_text("".join(f"<!-- table: {name} -->\n<!-- end of table -->\n" for name in ("many", "reading", "disk")))
+    page.write_text(
+        "".join(
+            f"<!-- table: {name} -->\n<!-- end of table -->\n" for name in ("many", "reading", "disk", "extraction")
+        )
+    )
     assert main(["benchmark", "table", str(page), "--folder", str(tmp_path)]) == 0
     lines = page.read_text().splitlines()
     for row in (
@@ -49,6 +56,7 @@ def test_figures_are_drawn(tmp_path):
         "| ours, float16: a worker's batch of 64 | A CPU, AVX2 | 4,000 | 2.0 |",
         "| ours, float16, into a batch that is there | A CPU, AVX2 | 1,000 | 1.0 |",
         "| MMF's reader (float32), into a tensor of its own | A CPU, AVX2 | 1,000 |  |",
+        "| `a_detector`, random weights | A CPU | 0.50 | 1.00 | 50 % |",
         "| ours, in order | A CPU, AVX2 | 300 | 50 % |",
     ):
         assert row in lines
