@@ -75,3 +75,6 @@ def extraction(found: Sequence[Found]) -> list[list[str]]:
 def _of_features(found: Sequence[Found]) -> list[tuple[Found, str]]:
     of_features = [each for each in found if each.get("benchmark") == "features"]
     return [(each, f"{each['machine']['cpu']}, {each['machine']['instructions']}") for each in of_features]
+
+
+TABLES = {"reading": reading, "disk": disk, "many": many, "extraction": extraction}

@@ -161,24 +161,8 @@ def samples(found: Sequence[Found]) -> str:
     return "\n".join(_row(row) for row in table)
 
 
-def reading(found: Sequence[Found]) -> str:
-    """Images a second from memory, beside MMF's reader."""
-    return "\n".join(_row(row) for row in feature_tables.reading(found))
-
-
-def disk(found: Sequence[Found]) -> str:
-    """The same from a disk, beside the disk."""
-    return "\n".join(_row(row) for row in feature_tables.disk(found))
-
-
-def many(found: Sequence[Found]) -> str:
-    """What a store with a million ids takes."""
-    return "\n".join(_row(row) for row in feature_tables.many(found))
-
-
-def extraction(found: Sequence[Found]) -> str:
-    """What extraction adds to a detector."""
-    return "\n".join(_row(row) for row in feature_tables.extraction(found))
+def _of_rows(rows: Callable[[Sequence[Found]], list[list[str]]]) -> Callable[[Sequence[Found]], str]:
+    return lambda found: "\n".join(_row(row) for row in rows(found))
 
 
 OPENING_COLUMNS = ("a training split", "machine", "s", "s of the CPU", "MiB", "MiB of a worker, of four")
@@ -191,7 +175,7 @@ RUN_COLUMNS = (
 TABLES: dict[str, Callable[[Sequence[Found]], str]] = {
     **{"steps": steps, "memory": memory, "peak": peak},
     **{"runs": runs, "records": records, "keys": keys, "openings": openings, "samples": samples},
-    **{"reading": reading, "disk": disk, "many": many, "extraction": extraction},
+    **{name: _of_rows(rows) for name, rows in feature_tables.TABLES.items()},
 }
 
 

@@ -32,9 +32,10 @@ def check_before_a_run(configuration: ModuleType) -> str | None:
         upgraded = upgrade(self, config)
         if config.get("model") == MODEL:
             refuse_fp16(config)
-            check_model_values(plain(config)["model_config"][MODEL])
-            check_parts(plain(config))
-            if check_datasets_of_parts(plain(config)):
+            written = plain(config)
+            check_model_values(written["model_config"][MODEL])
+            check_parts(written)
+            if check_datasets_of_parts(written):
                 prepare(config)
             check_loggers(config)
             refuse_impossible_values(container(config), configuration.registry)

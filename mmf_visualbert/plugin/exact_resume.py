@@ -12,9 +12,9 @@ import torch
 from mmf_visualbert.compat.distributed import rank
 from mmf_visualbert.compat.replace import replace
 from mmf_visualbert.datasets.draws import seed_from
-from mmf_visualbert.errors import InputError
 from mmf_visualbert.plugin import progress
 from mmf_visualbert.plugin.configuration import MODEL
+from mmf_visualbert.plugin.impossible_values import no_criterion
 from mmf_visualbert.plugin.loaders import loaders_of, order_of
 
 COUNTS = ("_load_counts_and_lr_scheduler", "_load_counts")  # main's, rc10's
@@ -87,11 +87,7 @@ def require_criterion(name: str, given: Collection[str]) -> None:
         InputError: on the first process, which judges.
     """
     if rank() == 0 and name not in given:
-        there = ", ".join(sorted(each.removeprefix("val/") for each in given))
-        raise InputError(
-            f"training.early_stop.criteria is '{name.removeprefix('val/')}', and an evaluation gives {there}; name one "
-            "of these"
-        )
+        raise no_criterion(name.removeprefix("val/"), sorted(each.removeprefix("val/") for each in given))
 
 
 def seed_each_update_of_release(base_trainer: ModuleType) -> str | None:

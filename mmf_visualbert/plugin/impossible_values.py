@@ -5,7 +5,7 @@ With some of them MMF does nothing, and at others it stops with a traceback, at 
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -135,9 +135,14 @@ def check_criterion(config: Mapping[str, Any]) -> None:
     names = sorted(names_of_numbers(config))
     asked = criterion.removeprefix("val/")
     if not any(asked == name or asked.startswith(f"{name}/") for name in names):
-        raise InputError(
-            f"training.early_stop.criteria is '{asked}', and an evaluation gives {', '.join(names)}; name one of these"
-        )
+        raise no_criterion(asked, names)
+
+
+def no_criterion(name: str, given: Iterable[str]) -> InputError:
+    """What is said of a criterion that an evaluation does not give; names are without MMF's `val/`."""
+    return InputError(
+        f"training.early_stop.criteria is '{name}', and an evaluation gives {', '.join(given)}; name one of these"
+    )
 
 
 def names_of_numbers(config: Mapping[str, Any]) -> Iterator[str]:

@@ -107,8 +107,7 @@ def batch_memory(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
         made = kept.tensor(shape, dtype)
     elif in_worker and size:
         storage = shared_storage(size)
-        strides = [math.prod(shape[place + 1 :]) for place in range(len(shape))]
-        made = None if storage is None else torch.empty(0, dtype=dtype).set_(storage, 0, shape, strides)
+        made = None if storage is None else torch.empty(0, dtype=dtype).set_(storage).view(shape)
     return torch.empty(shape, dtype=dtype) if made is None else made
 
 
